@@ -1,0 +1,89 @@
+"""Write a Hugging Face data set folder: Parquet shards and a card, whole or not at all."""
+
+import hashlib
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+from datasets import Dataset
+
+COUNTED_COLUMNS = ("label", "question_bank", "source", "generator", "category")
+
+
+def write_datasets(
+    splits: dict[str, Dataset],
+    output_dir: str | Path,
+    *,
+    title: str,
+    description: str,
+    command: str,
+    rows_per_shard: int = 50_000,
+) -> None:
+    """Write ``splits`` so that ``datasets.load_dataset(output_dir)`` gives them back.
+
+    Everything is written into a folder beside ``output_dir``, which then takes its place in one
+    rename: a killed build leaves the old folder or none, never half of a new one.
+
+    Args:
+        splits: Split name to rows.
+        output_dir: Folder to write; one that is there is replaced.
+        title: Heading of the data set card.
+        description: Markdown for the card: what the rows are, their licences.
+        command: The command that makes this data set again.
+        rows_per_shard: Rows in one Parquet file at most.
+    """
+    output_dir = Path(output_dir)
+    building = output_dir.with_name(f".{output_dir.name}.building-{os.getpid()}")
+    shutil.rmtree(building, ignore_errors=True)
+    (building / "data").mkdir(parents=True)
+    try:
+        for split, dataset in splits.items():
+            n_shards = max(1, -(-len(dataset) // rows_per_shard))
+            for index in range(n_shards):
+                shard = dataset.shard(num_shards=n_shards, index=index, contiguous=True)
+                name = f"{split}-{index:05d}-of-{n_shards:05d}.parquet"
+                shard.to_parquet(building / "data" / name, compression="zstd")
+        card = dataset_card(splits, title=title, description=description, command=command)
+        (building / "README.md").write_text(card, encoding="utf-8")
+        _replace_folder(building, output_dir)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _replace_folder(new: Path, target: Path) -> None:
+    """Put ``new`` in the place of ``target``."""
+    old = target.with_name(f".{target.name}.old-{os.getpid()}")
+    if target.exists():
+        target.rename(old)
+    new.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def manifest_hash(dataset: Dataset) -> str:
+    """Return a hash of the rows' ids, labels and questions, in order: two equal ones are one set."""
+    digest = hashlib.sha256()
+    columns = [c for c in ("id", "label", "question_bank", "question") if c in dataset.column_names]
+    for values in zip(*(dataset[column] for column in columns), strict=True):
+        digest.update("\x1f".join(map(str, values)).encode() + b"\n")
+    return digest.hexdigest()[:16]
+
+
+def dataset_card(
+    splits: dict[str, Dataset], *, title: str, description: str, command: str
+) -> str:
+    """Return the README.md of a data set: YAML header, description, counts, manifest hashes."""
+    lines = ["---", "configs:", "- config_name: default", "  data_files:"]
+    for split in splits:
+        lines += [f"  - split: {split}", f"    path: data/{split}-*.parquet"]
+    lines += ["license: other", "task_categories:", "- image-text-to-text", "---", "", f"# {title}"]
+    lines += ["", description.strip(), "", "Made by:", "", f"    {command}", ""]
+    for split, dataset in splits.items():
+        lines += [f"## {split}: {len(dataset)} rows", ""]
+        lines += [f"Manifest hash `{manifest_hash(dataset)}`.", ""]
+        for column in COUNTED_COLUMNS:
+            if column in dataset.column_names:
+                counts = sorted(Counter(dataset[column]).items())
+                lines.append(f"- {column}: " + ", ".join(f"{value} {n}" for value, n in counts))
+        lines.append("")
+    return "\n".join(lines)

@@ -12,11 +12,11 @@ def accuracy_reward(
 ) -> list[float]:
     """Score 1.0 where the verdict is the label, else 0.0.
 
-    Implements R_acc of Eq. (3), Sec. 2.2 of Fake-HR1: "After removing the <think> tags, the output is
-    compared against the ground truth. A match yields a reward of 1; otherwise 0." Departs from the
-    paper: none. We read "removing the tags" as taking out the block with its text, so that a verdict
-    in the reasoning alone earns nothing; how free text is read, on which the paper is silent, is in
-    ``rewards.verdict.find_verdict``.
+    Implements R_acc of Eq. (3), Sec. 2.2 of Fake-HR1: "After removing the <think> tags, the output
+    is compared against the ground truth. A match yields a reward of 1; otherwise 0." Departs from
+    the paper: none. We read "removing the tags" as taking out the block with its text, so that a
+    verdict in the reasoning alone earns nothing; how free text is read, on which the paper is
+    silent, is in ``rewards.verdict.find_verdict``.
 
     Args:
         completions: B texts or conversations.

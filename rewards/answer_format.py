@@ -1,7 +1,7 @@
 r"""The answer format: one place for training, filter and evaluation.
 
-An answer is ``<think>REASONING</think>`` and then the verdict, ``real`` or ``fake`` (Fake-HR1, Sec. 3):
-``<think>\nReasoning\n</think>fake`` reasons, ``<think></think>real`` answers directly.
+An answer is ``<think>REASONING</think>`` and then the verdict, ``real`` or ``fake`` (Fake-HR1,
+Sec. 3): ``<think>\nReasoning\n</think>fake`` reasons, ``<think></think>real`` answers directly.
 """
 
 import re
@@ -50,11 +50,12 @@ def render_answer(label: str, reasoning: str = "") -> str:
 def parse_answer(text: str) -> ParsedAnswer:
     """Read a completion; total on any text, in time linear in its length.
 
-    * Well-formed: the whole text, stripped, is one ``<think>…</think>`` block (lower-case tags, exactly
-      one of each), then white space or none, then ``real`` or ``fake`` (any case, one optional full
-      stop), and nothing else.
-    * Verdict: of what is left when the block is taken out, the one of the two words that stands there
-      as a whole word, see ``rewards.verdict.find_verdict``; None when a block is never closed.
+    * Well-formed: the whole text, stripped, is one ``<think>…</think>`` block (lower-case tags,
+      exactly one of each), then white space or none, then ``real`` or ``fake`` (any case, one
+      optional full stop), and nothing else.
+    * Verdict: of what is left when the block is taken out, the one of the two words that stands
+      there as a whole word and is not negated, see ``rewards.verdict.find_verdict``; None when a
+      block is never closed.
     * Reasoning: the text of the block, also of one that is never closed.
     """
     blocks = split_blocks(text)
@@ -62,8 +63,7 @@ def parse_answer(text: str) -> ParsedAnswer:
         verdict=find_verdict(blocks.outside) if blocks.closed else None,
         reasoning=blocks.inside,
         well_formed=(
-            text.count(OPEN_TAG) == 1
-            and text.count(CLOSE_TAG) == 1
+            text.count(OPEN_TAG) == 1  # a second close tag would stand outside
             and text.lstrip().startswith(OPEN_TAG)
             and _BARE_VERDICT.fullmatch(blocks.outside) is not None
         ),

@@ -15,19 +15,19 @@ HARD_BANK_RULES = ("require_thinking", "neutral")
 class HybridReward:
     """Score whether a completion thinks when, and only when, its question asks for it.
 
-    Implements R_hyb of Eq. (3), Sec. 2.2 of Fake-HR1: "When the input comes from the simple seed bank,
-    omitting reasoning (i.e., directly producing the conclusion with empty <think> tags) yields a reward
-    of 1, while unnecessarily including reasoning yields 0."
+    Implements R_hyb of Eq. (3), Sec. 2.2 of Fake-HR1: "When the input comes from the simple seed
+    bank, omitting reasoning (i.e., directly producing the conclusion with empty <think> tags)
+    yields a reward of 1, while unnecessarily including reasoning yields 0."
 
     * Simple bank (the paper's rule): 1.0 if well-formed with empty reasoning, else 0.0.
     * Hard bank, on which the paper is silent, by the setting ``hard_bank``:
       ``require_thinking`` (ours, the default): 1.0 if well-formed with reasoning, else 0.0, so that
       "reasoning degeneration" (Sec. 2.2) costs reward;
-      ``neutral`` (the paper's text, taken literally): 0.0 for every completion. A constant cancels in
-      the group's mean (Eq. 2), so only the simple bank is shaped.
+      ``neutral`` (the paper's text, taken literally): 0.0 for every completion. A constant cancels
+      in the group's mean (Eq. 2), so only the simple bank is shaped.
 
-    A well-formed completion has nothing but the verdict after ``</think>``: reasoning that hides there
-    earns nothing under either bank.
+    A well-formed completion has nothing but the verdict after ``</think>``: reasoning that hides
+    there earns nothing under either bank.
 
     A class and not a closure, so that it can be pickled to other processes.
     """

@@ -10,8 +10,8 @@ def check_label(label: str) -> None:
     """Raise a ``UserError`` unless ``label`` is one of ``LABELS``."""
     if label not in LABELS:
         raise UserError(
-            f"unknown label {label!r}: expected one of {list(LABELS)}. Convert the labels where the "
-            "data set is built."
+            f"unknown label {label!r}: expected one of {list(LABELS)}. Convert the labels where "
+            "the data set is built."
         )
 
 

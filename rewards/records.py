@@ -1,12 +1,13 @@
 """Predictions files: one JSON object a line."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from rewards.answer_format import LABELS, QUESTION_BANKS
 from rewards.errors import UserError
+from rewards.labels import check_label, check_question_bank
 
 
 @dataclass(frozen=True)
@@ -15,8 +16,8 @@ class Prediction:
 
     Attributes:
         id: The row's id.
-        label: Gold label.
-        question_bank: "simple" or "hard".
+        label: Gold label, one of ``LABELS``.
+        question_bank: One of ``QUESTION_BANKS``.
         completion: The generated text.
         n_completion_tokens: Generated tokens, the end-of-turn token included.
         source: Where the image comes from; None if not given.
@@ -39,65 +40,101 @@ _OPTIONAL = ("source", "generator", "category")
 
 
 def read_predictions(path: str | Path) -> list[Prediction]:
-    """Read a predictions file.
+    """Read a predictions file; keys that are not known and empty lines are passed over.
 
     Raises:
-        UserError: The file is missing or empty; a line is not a JSON object, lacks a key or holds an
-            unknown label or bank; the same id and bank are there twice.
+        UserError: The file is missing, not text, or holds no prediction; a line is not a JSON
+            object, lacks a key or holds a value of the wrong kind; two lines share id and bank, or
+            share the id and disagree on the label.
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"predictions file {path} does not exist; `make eval` writes one.")
+        raise UserError(f"there is no predictions file {path}; `make eval` writes one.")
     predictions: list[Prediction] = []
-    seen: dict[tuple[str, str], int] = {}
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            prediction = _parse_line(line, f"{path}, line {number}")
-            key = (prediction.id, prediction.question_bank)
-            if key in seen:
-                raise UserError(
-                    f"{path}, line {number}: id {key[0]!r} under bank {key[1]!r} was already in line "
-                    f"{seen[key]}; remove one of the two."
-                )
-            seen[key] = number
-            predictions.append(prediction)
+    line_of: dict[tuple[str, str], int] = {}
+    label_of: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    where = f"{path}, line {number}"
+                    prediction = parse_line(line, where)
+                    _check_against(prediction, line_of, label_of, where)
+                    line_of[prediction.id, prediction.question_bank] = number
+                    label_of[prediction.id] = prediction.label
+                    predictions.append(prediction)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text; expected one JSON object a line.") from error
     if not predictions:
-        raise UserError(f"predictions file {path} has no predictions; run the evaluation again.")
+        raise UserError(f"predictions file {path} is empty; run the evaluation again.")
     return predictions
 
 
-def _parse_line(line: str, where: str) -> Prediction:
+def parse_line(line: str, where: str) -> Prediction:
+    """Read one line of a predictions file; ``where`` names it in errors.
+
+    Raises:
+        UserError: See ``read_predictions``.
+    """
     try:
         record = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(
-            f"{where} is not JSON ({error.msg} at column {error.colno}): {line.strip()[:60]!r}. "
-            "Expected one JSON object a line; was the file cut?"
+            f"{where} is not JSON ({error}): {line.strip()[:60]!r}. Expected one JSON object a "
+            "line; was the file cut?"
         ) from error
     if not isinstance(record, dict):
-        raise UserError(f"{where} is a {type(record).__name__}; expected a JSON object.")
+        raise UserError(f"{where} holds {line.strip()[:60]!r}; expected a JSON object.")
     missing = [key for key in _REQUIRED if key not in record]
     if missing:
-        raise UserError(f"{where} lacks {missing}; it has {sorted(record)}.")
-    for key, allowed in (("label", LABELS), ("question_bank", QUESTION_BANKS)):
-        if record[key] not in allowed:
-            raise UserError(f"{where}: {key} is {record[key]!r}; expected one of {list(allowed)}.")
-    if not isinstance(record["completion"], str):
-        raise UserError(f"{where}: completion is {record['completion']!r}; expected a string.")
-    n_tokens = record["n_completion_tokens"]
-    if isinstance(n_tokens, bool) or not isinstance(n_tokens, int | float) or n_tokens < 0:
-        raise UserError(f"{where}: n_completion_tokens is {n_tokens!r}; expected a count.")
+        raise UserError(
+            f"{where} lacks {missing} and has {sorted(record)}; expected {list(_REQUIRED)} and, "
+            f"if known, {list(_OPTIONAL)}."
+        )
+    _check_values(record, where)
     known = {key: record[key] for key in (*_REQUIRED, *_OPTIONAL) if key in record}
     return Prediction(**{**known, "id": str(record["id"])})
 
 
-def dump_line(prediction: Prediction) -> str:
-    """Return the line of a predictions file for ``prediction``, with its line break."""
-    return json.dumps(vars(prediction), ensure_ascii=False) + "\n"
+def format_lines(predictions: Iterable[Prediction]) -> str:
+    """Return the text of a predictions file."""
+    return "".join(json.dumps(vars(item)) + "\n" for item in predictions)
 
 
-def dump_lines(predictions: Iterable[Prediction]) -> str:
-    """Return a whole predictions file."""
-    return "".join(map(dump_line, predictions))
+def _check_values(record: Mapping[str, Any], where: str) -> None:
+    try:
+        check_label(record["label"])
+        check_question_bank(record["question_bank"])
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+    if not isinstance(record["completion"], str):
+        raise UserError(f"{where}: completion is {record['completion']!r}; expected a string.")
+    n_tokens = record["n_completion_tokens"]
+    if type(n_tokens) is not int or not 0 <= n_tokens < 2**31:
+        raise UserError(f"{where}: n_completion_tokens is {n_tokens!r}; expected a count.")
+    if isinstance(record["id"], bool) or not isinstance(record["id"], str | int):
+        raise UserError(f"{where}: id is {record['id']!r}; expected a string.")
+    for key in _OPTIONAL:
+        if not isinstance(record.get(key), str | None):
+            raise UserError(f"{where}: {key} is {record[key]!r}; expected a string or no key.")
+
+
+def _check_against(
+    prediction: Prediction,
+    line_of: Mapping[tuple[str, str], int],
+    label_of: Mapping[str, str],
+    where: str,
+) -> None:
+    """Check ``prediction`` against the lines before it."""
+    earlier = line_of.get((prediction.id, prediction.question_bank))
+    if earlier is not None:
+        raise UserError(
+            f"{where}: id {prediction.id!r} under bank {prediction.question_bank!r} already stands "
+            f"in line {earlier}; expected each pair once. Remove one of the two."
+        )
+    label = label_of.get(prediction.id, prediction.label)
+    if label != prediction.label:
+        raise UserError(
+            f"{where}: id {prediction.id!r} is labelled {prediction.label!r} here and {label!r} "
+            "before; expected one label an id. Give different images different ids."
+        )

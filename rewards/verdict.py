@@ -8,15 +8,14 @@ from rewards.labels import LABELS
 _TOKEN = re.compile(r"\w+(?:['‐‑-]\w+)*|[,.;:!?…—–-]+|\n[^\S\n]*\n")  # noqa: RUF001
 
 _NEGATION_REACH = 8  # words
-_NEGATIONS = frozenset(
-    "no not non never neither nor none nothing nobody nowhere cannot without hardly barely scarcely "
-    "unlikely lack lacks lacking fail fails too than instead far "
-    "isnt dont doesnt didnt wasnt cant wont aint".split()
-)
-_TURNS = frozenset(
-    "so but because therefore thus hence means meaning making indicating suggesting".split()
-)
-_NO_NEGATION_AFTER = frozenset("only just merely simply".split())
+_NEGATION_WORDS = """
+    no not non never neither nor none nothing nobody nowhere cannot without hardly barely scarcely
+    unlikely lack lacks lacking fail fails too than far isnt dont doesnt didnt wasnt cant wont aint
+"""
+_TURN_WORDS = "so but because therefore thus hence means meaning making indicating suggesting"
+_NEGATIONS = frozenset(_NEGATION_WORDS.split())
+_TURNS = frozenset(_TURN_WORDS.split())
+_NO_NEGATION_BEFORE = frozenset(["only", "just", "merely", "simply"])
 
 
 def find_verdict(text: str) -> str | None:
@@ -25,11 +24,12 @@ def find_verdict(text: str) -> str | None:
     None when neither stands there, when both do, or when one is negated. "unrealistic", "fakes",
     "deepfake" and hyphenated words ("real-time", "fake-looking") are other words.
 
-    A word is negated when a negation ("not", "no", "isn't", "hardly", "too" as in "too smooth to be
-    real", ...) is one of the eight words before it in the same clause. A clause ends at punctuation, at
-    an empty line, and at a word that turns the thought ("so", "but", "because", ...). "not only" and
-    "no doubt" do not negate; "no" right after a question does ("Is it real? No."). The rule would
-    rather miss a verdict than read one that the text does not state.
+    A word is negated when a negation is one of the eight words before it in the same clause:
+    "not", "no", "isn't", "hardly", "too" as in "too smooth to be real", and so on. A clause ends
+    at punctuation, at an empty line, and at a word that turns the thought ("so", "but",
+    "because"). "not only" and "no doubt" do not negate; a "no" that answers a question does ("Is
+    it real? No."). The rule would rather miss a verdict than read one that the text does not
+    state.
     """
     found: set[str] = set()
     reach = 0  # how many more words a negation takes back
@@ -52,14 +52,13 @@ def _negates(token: str) -> bool:
 
 
 def _next_reach(token: str, reach: int) -> int:
-    """Return how many words after ``token`` are negated, given how many were before it."""
+    """Return how many words after ``token`` are negated; before it, ``reach`` were."""
     if _negates(token):
         return _NEGATION_REACH
     if token == "doubt":  # "I doubt it is real" negates, "no doubt" takes the negation back
         return 0 if reach else _NEGATION_REACH
-    if not reach or not token[0].isalnum():
+    if not reach or not (token[0].isalnum() or token[0] == "_"):
         return 0
-    right_after = reach == _NEGATION_REACH
-    if (token in _NO_NEGATION_AFTER) if right_after else (token in _TURNS):
-        return 0
-    return reach - 1
+    if reach == _NEGATION_REACH:  # right after the negation, "not so real" is no turn
+        return 0 if token in _NO_NEGATION_BEFORE else reach - 1
+    return 0 if token in _TURNS else reach - 1

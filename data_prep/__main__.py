@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from datasets import disable_progress_bars
+
 from data_prep.embedded import demo_datasets
 from data_prep.prompts import load_prompts
 from data_prep.writer import write_datasets
@@ -38,10 +40,13 @@ def main() -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     demo = commands.add_parser("demo", help="the embedded image set, for the demo and the tests")
     demo.add_argument("--output_dir", required=True, help="gets the folders sft, rl and test")
-    demo.add_argument("--prompts_file", help="system prompt and question banks (default: the paper's)")
+    demo.add_argument(
+        "--prompts_file", help="system prompt and question banks (default: the paper's)"
+    )
     demo.add_argument("--seed", type=int, default=0, help="decides banks and questions")
     demo.set_defaults(run=build_demo)
     args = parser.parse_args()
+    disable_progress_bars()
     args.run(args)
 
 

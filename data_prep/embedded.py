@@ -1,6 +1,7 @@
 """The embedded image set (``data_prep/embedded``) as the demo's three data sets.
 
-* ``sft``: every training image once. Half of the images are direct rows (simple bank), the part that
+* ``sft``: every training image once. Half of the images are direct rows (simple bank), the part
+  that
   GenImage plays in the paper; half are reasoning rows (hard bank), the part of FakeClue, with an
   explanation from the image's measured statistics. Split ``validation`` has the validation images.
 * ``rl``: the images of the reasoning half, with a question from either bank: the filter's input.

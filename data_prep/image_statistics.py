@@ -1,7 +1,8 @@
 """Measured statistics of an image and the words for them: the reasoning of the embedded set's rows.
 
-A reasoning row must say what is true of that very image. So each sentence is chosen by a measurement,
-compared with the middle half of the training photographs' real crops; the label is not consulted.
+A reasoning row must say what is true of that very image. So each sentence is chosen by a
+measurement, compared with the middle half of the training photographs' real crops; the label is not
+consulted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -78,9 +79,7 @@ def usual_ranges(measurements: Iterable[Mapping[str, float]]) -> dict[str, tuple
     }
 
 
-def levels(
-    measured: Mapping[str, float], ranges: Mapping[str, Sequence[float]]
-) -> dict[str, str]:
+def levels(measured: Mapping[str, float], ranges: Mapping[str, Sequence[float]]) -> dict[str, str]:
     """Say for each statistic whether it is low, usual or high among the training photographs."""
     return {
         name: LEVELS[int(measured[name] > ranges[name][0]) + int(measured[name] > ranges[name][1])]

@@ -1,8 +1,8 @@
-"""Questions about what blur, resampling, noise or repainting did to a crop of a training photograph.
+"""Questions about what blur, resampling, noise or repainting did to a crop.
 
 The demo base model is pre-trained on these. They use the training photographs alone: no test
-photograph, no generated image, no verdict. Sample ``i`` depends on the seed and ``i`` alone, so that an
-interrupted pre-training goes on with the very samples that were left.
+photograph, no generated image, no verdict. Sample ``i`` depends on the seed and ``i`` alone, so
+that an interrupted pre-training goes on with the very samples that were left.
 """
 
 import csv
@@ -62,7 +62,7 @@ def _sharpen(image: Image.Image, strength: int, rng: np.random.Generator) -> Ima
 
 
 def _repaint(image: Image.Image, strength: int, rng: np.random.Generator) -> Image.Image:
-    """Classic edge-preserving upscaling: resample, then harden the edges and flatten between them."""
+    """Upscale as before networks: resample, harden the edges, flatten between them."""
     image = _shrink_and_grow(image, strength, rng, Resampling.BICUBIC)
     image = image.filter(ImageFilter.UnsharpMask(2**strength, int(rng.integers(150, 260)), 0))
     for _ in range(int(rng.integers(3))):

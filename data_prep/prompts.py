@@ -33,8 +33,8 @@ class Prompts:
     def question(self, bank: str, row_id: str, seed: int) -> str:
         """Draw a question from ``bank`` that depends on the row's id and the seed alone.
 
-        Neither the order of rows, nor shards, nor the number of processes changes the draw (Sec. 2.1:
-        "we randomly sample from the simple seed bank").
+        Neither the order of rows, nor shards, nor the number of processes changes the draw (Sec.
+        2.1: "we randomly sample from the simple seed bank").
 
         Raises:
             UserError: ``bank`` is not one of ``QUESTION_BANKS``.

@@ -43,8 +43,14 @@ def write_datasets(
             for index in range(n_shards):
                 shard = dataset.shard(num_shards=n_shards, index=index, contiguous=True)
                 name = f"{split}-{index:05d}-of-{n_shards:05d}.parquet"
-                shard.to_parquet(building / "data" / name, compression="zstd")
-        card = dataset_card(splits, title=title, description=description, command=command)
+                shard.to_parquet(building / "data" / name)
+        card = dataset_card(
+            splits,
+            title=title,
+            description=description,
+            command=command,
+            content=content_hash(building / "data"),
+        )
         (building / "README.md").write_text(card, encoding="utf-8")
         _replace_folder(building, output_dir)
     finally:
@@ -61,7 +67,7 @@ def _replace_folder(new: Path, target: Path) -> None:
 
 
 def manifest_hash(dataset: Dataset) -> str:
-    """Return a hash of the rows' ids, labels and questions, in order: two equal ones are one set."""
+    """Return a hash of the rows' ids, labels and questions, in order."""
     digest = hashlib.sha256()
     columns = [c for c in ("id", "label", "question_bank", "question") if c in dataset.column_names]
     for values in zip(*(dataset[column] for column in columns), strict=True):
@@ -69,11 +75,25 @@ def manifest_hash(dataset: Dataset) -> str:
     return digest.hexdigest()[:16]
 
 
+def content_hash(folder: Path) -> str:
+    """Return a hash of every byte of the files in ``folder``."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
 def dataset_card(
-    splits: dict[str, Dataset], *, title: str, description: str, command: str
+    splits: dict[str, Dataset], *, title: str, description: str, command: str, content: str
 ) -> str:
-    """Return the README.md of a data set: YAML header, description, counts, manifest hashes."""
-    lines = ["---", "configs:", "- config_name: default", "  data_files:"]
+    """Return the README.md of a data set: YAML header, description, counts, manifest hashes.
+
+    ``datasets.load_dataset`` names its cache after the folder's name and this header alone: without
+    the content's hash in it, a set built again, or another one in a folder of the same name, would
+    be answered from the old cache.
+    """
+    lines = ["---", "configs:", "- config_name: default", f"  description: content {content}"]
+    lines += ["  data_files:"]
     for split in splits:
         lines += [f"  - split: {split}", f"    path: data/{split}-*.parquet"]
     lines += ["license: other", "task_categories:", "- image-text-to-text", "---", "", f"# {title}"]

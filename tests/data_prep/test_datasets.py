@@ -74,7 +74,9 @@ def test_question_depends_on_id_and_seed_alone():
 def test_prompts_are_the_papers():
     prompts = load_prompts()
     assert len(prompts.simple) == len(prompts.hard) == 11  # Figures 2 and 3
-    assert prompts.system.startswith("You are a helpful assistant for AI-generated image detection.")
+    assert prompts.system.startswith(
+        "You are a helpful assistant for AI-generated image detection."
+    )
     assert "<think>\n\n</think>" in prompts.system
 
 
@@ -147,8 +149,14 @@ def test_missing_split_is_named(tmp_path):
 def test_writing_replaces_the_old_set_and_leaves_nothing_beside_it(tmp_path):
     write_tiny(tmp_path / "set", tiny_dataset(id="old"))
     write_tiny(tmp_path / "set", tiny_dataset(id="new"))
-    assert load_rows(tmp_path / "set", "train", SAMPLING_COLUMNS)["id"] == ["new"]
+    assert load_rows(tmp_path / "set", "train", SAMPLING_COLUMNS)["id"][:] == ["new"]
     assert [p.name for p in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_set_that_is_built_again_is_not_answered_from_the_old_cache(tmp_path):
+    for n, name in enumerate(("a", "b")):
+        path = write_tiny(tmp_path / str(n) / "set", tiny_dataset(id=name))
+        assert load_dataset(str(path), split="train")["id"][:] == [name]
 
 
 def test_failed_write_keeps_the_old_set(tmp_path, monkeypatch):
@@ -156,5 +164,5 @@ def test_failed_write_keeps_the_old_set(tmp_path, monkeypatch):
     monkeypatch.setattr("data_prep.writer.dataset_card", lambda *a, **k: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_tiny(tmp_path / "set", tiny_dataset(id="new"))
-    assert load_rows(tmp_path / "set", "train", SAMPLING_COLUMNS)["id"] == ["old"]
+    assert load_rows(tmp_path / "set", "train", SAMPLING_COLUMNS)["id"][:] == ["old"]
     assert [p.name for p in tmp_path.iterdir()] == ["set"]

@@ -1,4 +1,4 @@
-"""The embedded set is honest: splits by photograph, formats that tell nothing, true explanations."""
+"""The embedded set: splits by photograph, formats that tell nothing, true explanations."""
 
 import csv
 import io

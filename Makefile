@@ -3,7 +3,7 @@
 # Variables, for instance: make sft CONFIG=demo ARGS="--learning_rate 5e-4"
 #   CONFIG       folder under recipes/configs: demo (default), smoke, ...
 #   ARGS         further options, passed on as they are
-#   MODEL DATA   checkpoint and data set instead of the configuration's (filter, eval)
+#   MODEL DATA   checkpoint and data set instead of the configuration's (sft, filter, grpo, eval)
 #   ACCELERATE   file under launch/accelerate (sft, grpo); default: by the number of GPUs
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -12,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 CONFIG ?= demo
 CONFIGS := recipes/configs/$(CONFIG)
 PY := .venv/bin/python
-N_GPUS = $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
+N_GPUS := $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 ACCELERATE ?= $(if $(filter 0,$(N_GPUS)),cpu,$(if $(filter 1,$(N_GPUS)),single_gpu,multi_gpu))
 # multi_gpu.yaml leaves the number of processes open: one for each GPU of this machine.
 PROCESSES = $(if $(filter multi_gpu,$(ACCELERATE)),--num_processes $(N_GPUS))
@@ -25,6 +25,11 @@ export HF_HUB_OFFLINE ?= 1
 endif
 export WANDB_MODE ?= offline
 export TOKENIZERS_PARALLELISM ?= false
+# vLLM's CPU sampler calls torch.compile whatever `enforce_eager` says: 9 s at the first batch, and a failure
+# where there is no C++ compiler. Nothing here is faster for it on a CPU.
+ifeq ($(N_GPUS),0)
+export TORCHDYNAMO_DISABLE ?= 1
+endif
 
 .PHONY: help setup data sft filter grpo eval score demo demo-base \
         test test-unit smoke lint format typecheck
@@ -38,14 +43,14 @@ setup:  ## make .venv with the pinned versions (every verb below does it when ne
 data: setup  ## write the embedded image set to data/demo/{sft,rl,test}
 	$(PY) -m data_prep demo --output_dir data/demo $(ARGS)
 
-sft: setup  ## stage 1, supervised fine-tuning (CONFIG, ARGS, ACCELERATE)
-	$(LAUNCH) -m recipes.sft --config $(CONFIGS)/sft.yaml $(ARGS)
+sft: setup  ## stage 1, supervised fine-tuning (CONFIG, MODEL, DATA, ARGS, ACCELERATE)
+	$(LAUNCH) -m recipes.sft --config $(CONFIGS)/sft.yaml $(CHOICES) $(ARGS)
 
 filter: setup  ## keep the RL rows that are not always answered right (CONFIG, MODEL, DATA, ARGS)
 	$(PY) -m recipes.filter --config $(CONFIGS)/filter.yaml $(CHOICES) $(ARGS)
 
-grpo: setup  ## stage 2, reinforcement learning (CONFIG, ARGS, ACCELERATE)
-	$(LAUNCH) -m recipes.grpo --config $(CONFIGS)/grpo.yaml $(ARGS)
+grpo: setup  ## stage 2, reinforcement learning (CONFIG, MODEL, DATA, ARGS, ACCELERATE)
+	$(LAUNCH) -m recipes.grpo --config $(CONFIGS)/grpo.yaml $(CHOICES) $(ARGS)
 
 eval: setup  ## predictions, metrics, table and figure of a checkpoint (CONFIG, MODEL, DATA, ARGS)
 	$(PY) -m recipes.eval --config $(CONFIGS)/eval.yaml $(CHOICES) $(ARGS)

@@ -1,4 +1,4 @@
-"""Check an environment: imports work and versions are the pinned ones. ``launch/setup.sh`` ends with it.
+"""Check an environment: imports work, versions are the pinned ones. ``launch/setup.sh`` ends so.
 
 python launch/check_environment.py {cpu,vllm}
 """

@@ -42,13 +42,17 @@ check_disk() { # $1: extra. Sizes: what an install took, and what pip unpacks on
     ((free_gib >= need_gib)) || die "$free_gib GiB free in $PWD, the environment needs $need_gib: make room."
 }
 
+apt_install() { # $1: why, $2...: Debian packages; as root installs them, else says what to do
+    local why=$1
+    shift
+    [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null ||
+        die "$why; on Debian or Ubuntu: sudo apt-get install $*"
+    say "$why: installing $*"
+    { apt-get update -qq && apt-get install -y -qq "$@"; } >/dev/null || die "apt-get install $* failed."
+}
+
 make_venv() { # $1: python
-    if ! "$1" -c 'import ensurepip, venv' 2>/dev/null; then
-        [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null ||
-            die "$1 has no venv module; on Debian or Ubuntu: sudo apt-get install python3-venv"
-        say "installing python3-venv"
-        apt-get install -y -qq python3-venv >/dev/null || die "apt-get install python3-venv failed."
-    fi
+    "$1" -c 'import ensurepip, venv' 2>/dev/null || apt_install "$1 has no venv module" python3-venv
     rm -rf "$VENV"
     "$1" -m venv "$VENV"
 }
@@ -114,6 +118,8 @@ main() {
     fi
     rm -f "$STAMP"
     pip_install "$extra"
+    # Triton compiles its launchers at run time. The CPU side needs no compiler (Makefile, TORCHDYNAMO_DISABLE).
+    [[ $extra == cpu ]] || command -v "${CC:-gcc}" >/dev/null || apt_install "no C compiler" gcc python3-dev
     [[ $extra == vllm ]] || fit_to_cpu
     say "checking the imports"
     "$VENV/bin/python" launch/check_environment.py "$extra" 2>>"$LOG" ||

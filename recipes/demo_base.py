@@ -1,8 +1,8 @@
-"""Pre-train the demo base model: ``make demo-base`` (about an hour on 2 cores; goes on where it was).
+"""Pre-train the demo base model: ``make demo-base`` (an hour on 2 cores, resumable).
 
 The demo needs a model that plays the part of the pre-trained Qwen2.5-VL. This one is pre-trained on
-crops of the training photographs alone, degraded in known ways (``data_prep.low_level_tasks``). It has
-never seen a test photograph, nor a generated image, nor a verdict.
+crops of the training photographs alone, degraded in known ways (``data_prep.low_level_tasks``). It
+has never seen a test photograph, nor a generated image, nor a verdict.
 
 * Stage 1: the vision tower learns to measure, through heads that are dropped afterwards.
 * Stage 2: the whole model learns to say it in words, with TRL's ``SFTTrainer``.
@@ -65,7 +65,7 @@ class Crops(TorchDataset):
 
 
 class Heads(torch.nn.Module):
-    """What the pooled vision tokens must tell: operation, strength of each operation, statistics."""
+    """What the pooled vision tokens must tell: operation, strength, statistics."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """A small Qwen2.5-VL from nothing: same architecture, processor and chat template as the 7B model.
 
-Its tokenizer is trained on the repository's own text, with Qwen's special tokens; its patch embedding
-starts as a whitened cosine basis, so that it sees fine grain from the first step.
+Its tokenizer is trained on the repository's own text, with Qwen's special tokens; its patch
+embedding starts as a whitened cosine basis, so that it sees fine grain from the first step.
 """
 
 from pathlib import Path
@@ -65,7 +65,7 @@ def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
 
 
 def make_processor(texts: list[str], image_px: int) -> Qwen2_5_VLProcessor:
-    """Return Qwen2.5-VL's processor around a tokenizer trained on ``texts``; images stay as they are."""
+    """Return Qwen2.5-VL's processor around a tokenizer trained on ``texts``."""
     template = Path(chat_template_utils.__file__).parent / "chat_templates" / "qwen2_5_vl.jinja"
     pixels = {"min_pixels": 28 * 28, "max_pixels": image_px * image_px}
     return Qwen2_5_VLProcessor(
@@ -126,8 +126,8 @@ def whiten_patch_embedding(
 ) -> None:
     """Set the patch embedding to a 2-D cosine basis, each row scaled to unit spread.
 
-    Photographs have little energy at high frequencies, where generators leave their traces; a random
-    projection drowns it.
+    Photographs have little energy at high frequencies, where generators leave their traces; a
+    random projection drowns it.
 
     Args:
         model: Changed in place.

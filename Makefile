@@ -16,7 +16,7 @@ N_GPUS := $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 ACCELERATE ?= $(if $(filter 0,$(N_GPUS)),cpu,$(if $(filter 1,$(N_GPUS)),single_gpu,multi_gpu))
 # multi_gpu.yaml leaves the number of processes open: one for each GPU of this machine.
 PROCESSES = $(if $(filter multi_gpu,$(ACCELERATE)),--num_processes $(N_GPUS))
-LAUNCH = .venv/bin/accelerate launch --config_file launch/accelerate/$(ACCELERATE).yaml $(PROCESSES)
+LAUNCH = .venv/bin/accelerate launch --quiet --config_file launch/accelerate/$(ACCELERATE).yaml $(PROCESSES)
 CHOICES = $(if $(MODEL),--model_name_or_path $(MODEL)) $(if $(DATA),--dataset_name $(DATA))
 
 # The demo and the smoke runs have all they need in the repository: nothing may ask a hub.

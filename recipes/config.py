@@ -37,10 +37,12 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"configuration {path} does not exist; see recipes/configs for those there are.")
+        raise UserError(
+            f"configuration {path} does not exist; see recipes/configs for those there are."
+        )
     try:
         with path.open(encoding="utf-8") as file:
-            content = yaml.load(file, Loader=_UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
+            content = yaml.load(file, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
@@ -66,8 +68,9 @@ def parse(dataclass_types: Sequence[type], argv: Sequence[str] | None = None) ->
                 f"{argv[position]} has unknown keys {unknown}. Check the spelling; the recipe's "
                 "`--help` lists the keys there are."
             )
+    classes: Any = tuple(dataclass_types)
     try:
-        return _Parser(tuple(dataclass_types)).parse_args_and_config(args=argv)
+        return _Parser(classes).parse_args_and_config(args=argv)
     except UserError:
         raise
     except ValueError as error:

@@ -1,13 +1,12 @@
-"""Evaluation as in Table 1 and Figure 5 of Fake-HR1: every test image under both banks, greedy, vLLM.
+"""Evaluation as in Table 1 and Figure 5 of Fake-HR1: each image under both banks, greedy.
 
     make eval CONFIG=demo MODEL=runs/demo/sft       half a minute on 2 cores, no GPU
 
-Writes ``predictions.jsonl``, ``metrics.json``, ``table1.md`` and ``token_lengths.png``. A run that was
-killed goes on where it was.
+Writes ``predictions.jsonl``, ``metrics.json``, ``table1.md`` and ``token_lengths.png``. A run that
+was killed goes on where it was.
 """
 
 import os
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from recipes.generation import EngineArguments, Generator, Request
 from recipes.partial import append_chunk, read_partial
 from recipes.plots import plot_token_lengths
 from recipes.run_folder import open_run, resolved_config
+from recipes.vlm import check_model
 from rewards import QUESTION_BANKS
 from rewards.errors import run_cli
 from rewards.files import write_json, write_text
@@ -36,7 +36,9 @@ class EvalArguments:
     dataset_name: str = field(metadata={"help": "Data set folder or hub id with the test images."})
     output_dir: str = field(metadata={"help": "Gets predictions, metrics, table and figure."})
     split: str = field(default="test", metadata={"help": "Split to evaluate."})
-    name: str | None = field(default=None, metadata={"help": "In the table; none: the model's path."})
+    name: str | None = field(
+        default=None, metadata={"help": "In the table; none: the model's path."}
+    )
     prompts_file: str | None = field(
         default=None, metadata={"help": "System prompt and question banks; none: the paper's."}
     )
@@ -56,7 +58,7 @@ def ask(
 ) -> None:
     """Ask every image under both banks, saving after each chunk."""
     n_banks = len(QUESTION_BANKS)
-    n_done = len(read_partial(path)) // n_banks
+    n_done = len(read_partial(path, n_banks)) // n_banks
     if n_done < len(rows):
         generate = Generator(engine_args, args.seed)
     progress = tqdm(total=len(rows), initial=n_done, desc="images asked")
@@ -112,14 +114,13 @@ def summarise(args: EvalArguments, name: str) -> None:
 def main() -> None:
     """Ask, then sum up."""
     args, engine_args = parse((EvalArguments, EngineArguments))
+    check_model(engine_args.model_name_or_path)
     prompts = load_prompts(args.prompts_file)
     rows = load_rows(args.dataset_name, args.split, TEST_COLUMNS)
     if args.max_rows is not None:
         rows = rows.select(range(min(args.max_rows, len(rows))))
     output_dir = Path(args.output_dir)
-    if args.restart:
-        shutil.rmtree(output_dir, ignore_errors=True)
-    open_run(output_dir, resolved_config(args, engine_args), rows, args.seed)
+    open_run(output_dir, resolved_config(args, engine_args), rows)
     name = args.name or engine_args.model_name_or_path
     print(f"{len(rows)} images x {len(QUESTION_BANKS)} banks for {name}")
     finished = output_dir / "predictions.jsonl"

@@ -1,14 +1,13 @@
-"""The rejection filter (Sec. 3 of Fake-HR1): 5 samples a row with vLLM; always-right rows are dropped.
+"""The rejection filter (Sec. 3 of Fake-HR1): sample each row 5 times, drop always-right ones.
 
     make filter CONFIG=demo                         a minute or two on 2 cores, no GPU
 
-Writes the kept rows as a data set (``kept/``, with a ``pass_rate`` column), every row's pass rate and
-the reason it was dropped (``pass_rates.jsonl``), a histogram and a summary. A run that was killed goes on
-where it was; a row's samples depend on its id and the seed alone.
+Writes the kept rows as a data set (``kept/``, with a ``pass_rate`` column), every row's pass rate
+and the reason it was dropped (``pass_rates.jsonl``), a histogram and a summary. A run that was
+killed goes on where it was; a row's samples depend on its id and the seed alone.
 """
 
 import json
-import shutil
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,16 +15,15 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from tqdm import tqdm
 
 from data_prep.loading import SAMPLING_COLUMNS, load_rows
-from data_prep.prompts import stable_integer
 from data_prep.writer import write_datasets
 from recipes.config import parse
-from recipes.generation import EngineArguments, Generator, Request
-from recipes.partial import append_chunk, read_partial
+from recipes.generation import EngineArguments
 from recipes.plots import plot_pass_rates
+from recipes.row_samples import SamplingSettings, sample_rows
 from recipes.run_folder import open_run, resolved_config
+from recipes.vlm import check_model
 from rewards import accuracy_reward, format_reward, hybrid_reward, score_completion
 from rewards.errors import UserError, run_cli
 from rewards.files import write_json, write_text
@@ -47,6 +45,9 @@ class FilterArguments:
     max_rows: int | None = field(default=None, metadata={"help": "First rows only; none: all."})
     chunk_rows: int = field(default=128, metadata={"help": "Rows sampled between two saves."})
     seed: int = field(default=0, metadata={"help": "Of the sampling, with the row's id."})
+    write_kept: bool = field(
+        default=True, metadata={"help": "Write the kept rows; false: pass rates and rewards only."}
+    )
     restart: bool = field(default=False, metadata={"help": "Throw away what output_dir holds."})
 
     def __post_init__(self) -> None:
@@ -55,53 +56,9 @@ class FilterArguments:
             raise ValueError("num_generations and chunk_rows must be at least 1.")
         if self.num_generations > 1 and self.temperature <= 0:
             raise ValueError(
-                f"temperature={self.temperature} gives {self.num_generations} times the same answer; "
+                f"temperature={self.temperature} gives the same answer every time; "
                 "set temperature above 0."
             )
-
-
-def row_key(row: dict[str, Any]) -> str:
-    """Return what names a row: an image may be asked under both banks."""
-    return f"{row['id']}/{row['question_bank']}"
-
-
-def sample_rows(
-    rows: Dataset, args: FilterArguments, engine_args: EngineArguments, path: Path
-) -> list[dict[str, Any]]:
-    """Sample every row, saving after each chunk; return the records in the rows' order."""
-    records = read_partial(path)
-    if len(records) < len(rows):
-        generate = Generator(engine_args, args.seed)
-    progress = tqdm(total=len(rows), initial=len(records), desc="rows sampled")
-    while len(records) < len(rows):
-        stop = min(len(records) + args.chunk_rows, len(rows))
-        chunk = [rows[index] for index in range(len(records), stop)]
-        requests = [
-            Request(
-                row["prompt"], row["images"][0], stable_integer(f"{args.seed}/{row_key(row)}") % 2**31
-            )
-            for row in chunk
-        ]
-        samples = generate(
-            requests,
-            num_generations=args.num_generations,
-            temperature=args.temperature,
-            max_completion_length=args.max_completion_length,
-        )
-        sampled = [
-            {
-                "id": row["id"],
-                "question_bank": row["question_bank"],
-                "label": row["label"],
-                "completions": [generated.text for generated in completions],
-                "n_completion_tokens": [generated.n_tokens for generated in completions],
-            }
-            for row, completions in zip(chunk, samples, strict=True)
-        ]
-        append_chunk(path, sampled)
-        records += sampled
-        progress.update(len(sampled))
-    return records
 
 
 def decide(record: dict[str, Any], drop_never_right: bool) -> dict[str, Any]:
@@ -127,9 +84,13 @@ def mean_rewards(records: list[dict[str, Any]]) -> dict[str, float]:
     """Return the mean of each reward over all samples: how good the policy is on these rows."""
     flat = [(text, record) for record in records for text in record["completions"]]
     texts = [text for text, _ in flat]
-    columns = {name: [record[name] for _, record in flat] for name in ("label", "question_bank")}
-    rewards = (accuracy_reward, format_reward, hybrid_reward)
-    return {reward.__name__: float(np.mean(reward(texts, **columns))) for reward in rewards}
+    label = [record["label"] for _, record in flat]
+    bank = [record["question_bank"] for _, record in flat]
+    return {
+        "accuracy_reward": float(np.mean(accuracy_reward(texts, label=label))),
+        "format_reward": float(np.mean(format_reward(texts))),
+        "hybrid_reward": float(np.mean(hybrid_reward(texts, question_bank=bank))),
+    }
 
 
 def write_results(
@@ -145,15 +106,16 @@ def write_results(
         n_correct.setdefault(decision["question_bank"], []).append(decision["n_correct"])
     plot_pass_rates(n_correct, args.num_generations, output_dir / "pass_rates.png")
     kept = [index for index, decision in enumerate(decisions) if decision["dropped"] is None]
-    if kept:
+    if kept and args.write_kept:
         dataset = rows.select(kept)
         dataset = dataset.add_column("pass_rate", [decisions[i]["pass_rate"] for i in kept])
         write_datasets(
             {args.split: dataset},
             output_dir / "kept",
             title="RL rows that the model does not always get right",
-            description=f"Filtered from {args.dataset_name} with {args.num_generations} samples a row.",
-            command=f"python -m recipes.filter --dataset_name {args.dataset_name} --model_name_or_path {model}",
+            description=f"From {args.dataset_name}, {args.num_generations} samples a row.",
+            command=f"python -m recipes.filter --dataset_name {args.dataset_name} "
+            f"--model_name_or_path {model}",
         )
     summary = {
         "n_rows": len(decisions),
@@ -163,26 +125,31 @@ def write_results(
     }
     write_json(output_dir / "summary.json", summary)
     print(f"kept {len(kept)} of {len(decisions)} rows; dropped: {summary['dropped']}")
-    if not kept:
+    if not kept and args.write_kept:
         raise UserError(
             f"no rows are left: the model was right {args.num_generations} of "
-            f"{args.num_generations} times on all {len(decisions)}. Sample at a higher temperature or "
-            "take harder data; there is nothing for RL to learn here."
+            f"{args.num_generations} times on all {len(decisions)}. Sample at a higher temperature "
+            "or take harder data; there is nothing for RL to learn here."
         )
 
 
 def main() -> None:
     """Sample and filter."""
     args, engine_args = parse((FilterArguments, EngineArguments))
+    check_model(engine_args.model_name_or_path)
     rows = load_rows(args.dataset_name, args.split, SAMPLING_COLUMNS)
     if args.max_rows is not None:
         rows = rows.select(range(min(args.max_rows, len(rows))))
     output_dir = Path(args.output_dir)
-    if args.restart:
-        shutil.rmtree(output_dir, ignore_errors=True)
-    open_run(output_dir, resolved_config(args, engine_args), rows, args.seed)
-    print(f"{len(rows)} rows x {args.num_generations} samples from {engine_args.model_name_or_path}")
-    records = sample_rows(rows, args, engine_args, output_dir / "samples.jsonl")
+    open_run(output_dir, resolved_config(args, engine_args), rows)
+    print(
+        f"{len(rows)} rows x {args.num_generations} samples from {engine_args.model_name_or_path}"
+    )
+    settings = SamplingSettings(
+        args.num_generations, args.temperature, args.max_completion_length, args.seed
+    )
+    path = output_dir / "samples.jsonl"
+    records = sample_rows(rows, settings, engine_args, args.chunk_rows, path)
     write_results(rows, records, args, engine_args.model_name_or_path)
 
 

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from recipes.image_tokens import vision_token_ban
+import torch
+import torch._dynamo
+
 from recipes.vlm import load_processor
 
 
@@ -52,6 +54,16 @@ class Generated:
     n_tokens: int
 
 
+def prepare_cpu_engine() -> None:
+    """Set what vLLM's CPU back end reads from the environment; without effect on a GPU."""
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    if not torch.cuda.is_available():
+        # vLLM's CPU sampler would compile a small function with g++, which a machine may lack, and
+        # which takes longer here than it saves.
+        torch._dynamo.config.disable = True
+
+
 class Generator:
     """A vLLM engine with the model's own processor and chat template."""
 
@@ -62,17 +74,17 @@ class Generator:
             UserError: There is no model at ``args.model_name_or_path``.
         """
         self.processor = load_processor(args.model_name_or_path, args.min_pixels, args.max_pixels)
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; without effect on a GPU
-        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        prepare_cpu_engine()
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         import vllm
 
         limits = {"min_pixels": args.min_pixels, "max_pixels": args.max_pixels}
         limits = {name: value for name, value in limits.items() if value is not None}
         self._vllm = vllm
+        dtype: Any = args.dtype
         self._engine = vllm.LLM(
             model=args.model_name_or_path,
-            dtype=args.dtype,
+            dtype=dtype,
             max_model_len=args.max_model_len,
             max_num_seqs=args.max_num_seqs,
             gpu_memory_utilization=args.gpu_memory_utilization,
@@ -92,25 +104,21 @@ class Generator:
         max_completion_length: int = 512,
     ) -> list[list[Generated]]:
         """Return ``num_generations`` completions of each request; temperature 0 is greedy."""
-        ban = vision_token_ban(self.processor.tokenizer)
         parameters = [
             self._vllm.SamplingParams(
                 n=num_generations,
                 temperature=temperature,
                 max_tokens=max_completion_length,
                 seed=request.seed if temperature else None,
-                logit_bias=ban,
             )
             for request in requests
         ]
-        prompts = [
+        prompts: list[Any] = [
             {"prompt": self._render(request), "multi_modal_data": {"image": request.image}}
             for request in requests
         ]
         outputs = self._engine.generate(prompts, parameters, use_tqdm=False)
-        return [
-            [Generated(o.text, len(o.token_ids)) for o in output.outputs] for output in outputs
-        ]
+        return [[Generated(o.text, len(o.token_ids)) for o in output.outputs] for output in outputs]
 
     def _render(self, request: Request) -> str:
         """Return the prompt's text, with one image placeholder."""

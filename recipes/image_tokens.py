@@ -1,9 +1,9 @@
 """One image, one placeholder: the fix that GRPO with vLLM in the same process needs in TRL 1.16.0.
 
-The trainer hands vLLM a prompt whose image placeholder is already expanded to N image tokens, together
-with the image, and vLLM expands the first of them again: 2N - 1 tokens reach the model, without an
-error (TRL issues 6294 and 6401). The override gives vLLM one placeholder an image; the trainer goes on
-with the expanded prompt.
+The trainer hands vLLM a prompt whose image placeholder is already expanded to N image tokens,
+together with the image, and vLLM expands the first of them again: 2N - 1 tokens reach the model,
+without an error (TRL issues 6294 and 6401). The override gives vLLM one placeholder an image; the
+trainer goes on with the expanded prompt.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def collapse_runs(token_ids: Sequence[int], image_token_id: int) -> list[int]:
 
 
 def vision_token_ban(tokenizer: Any) -> dict[int, float]:
-    """Return a logit bias that keeps vLLM from sampling a vision token, which would crash the trainer."""
+    """Return a logit bias against sampling vision tokens, which would crash the trainer."""
     ids = tokenizer.convert_tokens_to_ids(list(VISION_TOKENS))
     return {token_id: -100.0 for token_id in ids if token_id not in (None, tokenizer.unk_token_id)}
 
@@ -59,5 +59,6 @@ class ImageTokenGRPOTrainer(GRPOTrainer):
         **kwargs: Any,
     ) -> Any:
         if self.use_vllm and self.vllm_mode == "colocate" and images is not None:
-            prompt_ids = [collapse_runs(ids, self._image_pad_token_id) for ids in prompt_ids]
+            image_token_id: Any = self._image_pad_token_id
+            prompt_ids = [collapse_runs(ids, image_token_id) for ids in prompt_ids]
         return super()._generate_single_turn(prompt_ids, images, *args, **kwargs)

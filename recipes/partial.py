@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 
-def read_partial(path: Path) -> list[dict[str, Any]]:
-    """Return the records of ``path``; what a kill left of a last line is cut off the file."""
+def read_partial(path: Path, records_per_row: int = 1) -> list[dict[str, Any]]:
+    """Return the records of ``path``; what a kill left of a last row is cut off the file."""
     if not path.is_file():
         return []
     records: list[dict[str, Any]] = []
-    whole = 0
+    ends = [0]
     with path.open("rb") as file:
         for line in file:
             try:
@@ -22,10 +22,11 @@ def read_partial(path: Path) -> list[dict[str, Any]]:
             if record is None:
                 break
             records.append(record)
-            whole += len(line)
-    if whole < path.stat().st_size:
-        os.truncate(path, whole)
-    return records
+            ends.append(ends[-1] + len(line))
+    n_whole = len(records) // records_per_row * records_per_row
+    if ends[n_whole] < path.stat().st_size:
+        os.truncate(path, ends[n_whole])
+    return records[:n_whole]
 
 
 def append_chunk(path: Path, records: Sequence[dict[str, Any]]) -> None:

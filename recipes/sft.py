@@ -1,7 +1,7 @@
-"""Hybrid fine-tuning (HFT, Sec. 2.1 of Fake-HR1) of a vision-language model with TRL's SFTTrainer.
+r"""Hybrid fine-tuning (HFT, Sec. 2.1 of Fake-HR1) of a vision-language model with TRL's SFTTrainer.
 
-Direct rows teach ``<think></think>real``, reasoning rows ``<think>\\n…\\n</think>fake``; the loss is on
-the completion only.
+Direct rows teach ``<think></think>real``, reasoning rows ``<think>\n…\n</think>fake``; the loss
+is on the completion only.
 
     make sft CONFIG=demo                            a few minutes on 2 cores, no GPU
     make sft CONFIG=demo ARGS="--learning_rate 5e-4"
@@ -9,7 +9,6 @@ the completion only.
 A run that was killed goes on from its last whole checkpoint when started again.
 """
 
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,7 +28,9 @@ from rewards.files import write_json
 class SFTArguments:
     """What is not in TRL's SFTConfig and ModelConfig."""
 
-    dataset_name: str = field(metadata={"help": "Data set folder or hub id with the columns of data_prep."})
+    dataset_name: str = field(
+        metadata={"help": "Data set folder or hub id with the columns of data_prep."}
+    )
     train_split: str = field(default="train", metadata={"help": "Split to train on."})
     eval_split: str | None = field(
         default=None, metadata={"help": "Split for the validation loss; none: no validation."}
@@ -46,10 +47,10 @@ def main() -> None:
     check_model(model_args.model_name_or_path)
     train_rows = load_rows(args.dataset_name, args.train_split, TRAINING_COLUMNS)
     eval_rows = args.eval_split and load_rows(args.dataset_name, args.eval_split, TRAINING_COLUMNS)
-    if args.restart:
-        shutil.rmtree(training_args.output_dir, ignore_errors=True)
-    config = resolved_config(args, training_args, model_args)
-    open_run(training_args.output_dir, config, train_rows, training_args.seed)
+    output_dir = Path(training_args.output_dir)
+    with training_args.main_process_first(local=False):
+        if training_args.process_index == 0:
+            open_run(output_dir, resolved_config(args, training_args, model_args), train_rows)
 
     model = AutoModelForImageTextToText.from_pretrained(
         model_args.model_name_or_path,
@@ -69,10 +70,9 @@ def main() -> None:
         peft_config=get_peft_config(model_args),
         callbacks=[JsonlLogger()],
     )
-    trainer.train(resume_from_checkpoint=last_whole_checkpoint(training_args.output_dir))
+    trainer.train(resume_from_checkpoint=last_whole_checkpoint(output_dir))
     trainer.save_model()
     if trainer.is_world_process_zero():
-        output_dir = Path(training_args.output_dir)
         plot_log(output_dir, ["loss", "eval_loss", "mean_token_accuracy", "learning_rate"])
         # Written last: a run folder with a summary is a finished run.
         summary = {"global_step": trainer.state.global_step, "n_rows": len(train_rows)}

@@ -1,4 +1,4 @@
-"""The base model's pre-training tasks: reproducible, true, and made of training photographs alone."""
+"""The base model's pre-training tasks: reproducible, true, from training photographs alone."""
 
 import csv
 

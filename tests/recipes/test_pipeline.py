@@ -1,0 +1,214 @@
+"""The real command lines at smoke size, vLLM included: one run of the demo, and what it leaves."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import load_dataset
+from safetensors.torch import load_file
+from transformers import AutoProcessor
+
+from recipes.config import read_yaml
+from recipes.demo import BASE_MODEL
+from recipes.run_folder import read_log
+from recipes.sampling_agreement import DIFFERENCE, RATIO
+
+pytestmark = pytest.mark.smoke
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "recipes" / "configs" / "smoke"
+BANKS = ("simple", "hard")
+N_IMAGE_TOKENS = 16  # 112 x 112 pixels, 28 x 28 to a token
+
+
+def run_command(words: Sequence[str | Path]) -> str:
+    """Run Python with ``words`` from the repository's root; return what it prints."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline"}
+    done = subprocess.run(
+        [sys.executable, *map(str, words)],
+        cwd=ROOT,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    tail = "\n".join(done.stdout.splitlines()[-30:])
+    assert done.returncode == 0, f"{words} ended with {done.returncode}:\n{tail}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the demo at smoke size once; return the folder with ``run`` and ``data`` in it."""
+    folder = tmp_path_factory.mktemp("demo")
+    run_command(demo_words(folder))
+    return folder
+
+
+def demo_words(folder: Path) -> list[str | Path]:
+    words = ["-m", "recipes.demo", "--config_name", "smoke"]
+    return [*words, "--run_dir", folder / "run", "--data_dir", folder / "data"]
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def weights(model: Path) -> dict[str, torch.Tensor]:
+    return {name: w.float() for name, w in load_file(model / "model.safetensors").items()}
+
+
+@pytest.mark.parametrize(("stage", "before"), [("sft", None), ("grpo", "sft")], ids=["sft", "grpo"])
+def test_training_changes_the_weights(folder: Path, stage: str, before: str | None) -> None:
+    old = weights(folder / "run" / before if before else ROOT / BASE_MODEL)
+    new = weights(folder / "run" / stage)
+    assert new.keys() == old.keys()
+    moved = {name for name in new if not torch.equal(new[name], old[name])}
+    assert any("visual" in name for name in moved)
+    assert any("language_model" in name or name.startswith("model.layers") for name in moved)
+    assert all(torch.isfinite(weight).all() for weight in new.values())
+
+
+@pytest.mark.parametrize("stage", ["sft", "grpo"])
+def test_model_folder_is_whole(folder: Path, stage: str) -> None:
+    run = folder / "run" / stage
+    for name in ("config.json", "tokenizer.json", "processor_config.json", "README.md"):
+        assert (run / name).stat().st_size > 0, name
+    template = (ROOT / BASE_MODEL / "chat_template.jinja").read_text(encoding="utf-8")
+    assert (run / "chat_template.jinja").read_text(encoding="utf-8") == template
+    base, own = (AutoProcessor.from_pretrained(m) for m in (ROOT / BASE_MODEL, run))
+    assert own.image_processor.size == base.image_processor.size
+    assert own.tokenizer.get_vocab() == base.tokenizer.get_vocab()
+    assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
+    steps = read_yaml(CONFIGS / f"{stage}.yaml")["max_steps"]
+    assert read_json(run / "summary.json")["global_step"] == steps
+    logged = [line["step"] for line in read_log(run) if "loss" in line]
+    assert logged == list(range(1, steps + 1))
+
+
+@pytest.mark.parametrize("stage", ["sft", "filter", "grpo", "eval/base", "eval/sft", "eval/rl"])
+def test_run_folder_says_how_it_was_made(folder: Path, stage: str) -> None:
+    run = read_json(folder / "run" / stage / "run.json")
+    assert run["config"]["output_dir"] == str(folder / "run" / stage)
+    assert run["packages"]["trl"] == "1.16.0"
+    assert run["git_commit"]
+    assert run["dataset_fingerprint"]
+    assert run["seed"] == 0
+
+
+def test_filter_keeps_what_is_not_always_right(folder: Path) -> None:
+    run = folder / "run" / "filter"
+    rates = read_lines(run / "pass_rates.jsonl")
+    config = read_yaml(CONFIGS / "filter.yaml")
+    assert len(rates) == len({rate["id"] for rate in rates}) == config["max_rows"]
+    assert {rate["n_samples"] for rate in rates} == {5}
+    assert all((rate["dropped"] == "always right") == (rate["n_correct"] == 5) for rate in rates)
+    kept = load_dataset(str(run / "kept"), split="train")
+    assert kept["id"] == [rate["id"] for rate in rates if rate["dropped"] is None]
+    source = load_dataset(str(folder / "data" / "rl"), split="train")
+    assert set(kept.column_names) == {*source.column_names, "pass_rate"}
+    assert kept[0]["images"][0].size == (112, 112)
+    assert (run / "pass_rates.png").read_bytes().startswith(b"\x89PNG")
+    assert read_json(run / "summary.json")["n_kept"] == len(kept)
+
+
+def test_grpo_logs_each_step(folder: Path) -> None:
+    log = [line for line in read_log(folder / "run" / "grpo") if "reward" in line]
+    for line in log:
+        for name in ("accuracy", "format", "hybrid"):
+            assert 0.0 <= line[f"rewards/{name}_reward/mean"] <= 1.0
+        assert 0.0 <= line["frac_reward_zero_std"] <= 1.0
+        assert line["kl"] >= 0.0
+    for bank in BANKS:
+        rates = [line[f"thinking_rate/{bank}"] for line in log if f"thinking_rate/{bank}" in line]
+        lengths = [line.get(f"completion_length/{bank}") for line in log]
+        assert rates
+        assert all(0.0 <= rate <= 1.0 for rate in rates)
+        assert all(length is None or 1 <= length <= 64 for length in lengths)
+
+
+def test_vllm_and_trainer_agree(folder: Path) -> None:
+    log = [line for line in read_log(folder / "run" / "grpo") if "reward" in line]
+    assert all(0.95 <= line[RATIO] <= 1.05 for line in log)
+    assert all(line[DIFFERENCE] <= 0.05 for line in log)
+    assert read_json(folder / "run" / "grpo" / "summary.json")["n_alarms"] == 0
+
+
+def test_image_token_fix_in_a_real_engine(folder: Path) -> None:
+    """With the fix vLLM sees N image tokens; TRL's own trainer makes 2N - 1 of them."""
+    out = folder / "image-tokens"
+    words = ["--config", CONFIGS / "grpo.yaml", "--model_name_or_path", folder / "run" / "sft"]
+    words += ["--dataset_name", folder / "run" / "filter" / "kept", "--output_dir", out]
+    words += ["--max_steps", "2", "--learning_rate", "0", "--save_strategy", "no"]
+    script = Path(__file__).with_name("count_image_tokens.py")
+    run_command([script, folder / "counts.json", *words])
+    fixed, stock = json.loads((folder / "counts.json").read_text())
+    assert set(fixed) == {N_IMAGE_TOKENS}
+    assert set(stock) == {2 * N_IMAGE_TOKENS - 1}
+    first, second = (line for line in read_log(out) if "reward" in line)
+    assert 0.95 <= first[RATIO] <= 1.05
+    assert second[DIFFERENCE] > first[DIFFERENCE]
+
+
+@pytest.mark.parametrize("model", ["base", "sft", "rl"])
+def test_evaluation_asks_every_image_under_both_banks(folder: Path, model: str) -> None:
+    run = folder / "run" / "eval" / model
+    lines = read_lines(run / "predictions.jsonl")
+    n_images = read_yaml(CONFIGS / "eval.yaml")["max_rows"]
+    rows = load_dataset(str(folder / "data" / "test"), split="test")
+    expected = [(row_id, bank) for row_id in rows["id"][:n_images] for bank in BANKS]
+    assert [(line["id"], line["question_bank"]) for line in lines] == expected
+    assert all(1 <= line["n_completion_tokens"] <= 64 for line in lines)
+    metrics = read_json(run / "metrics.json")
+    assert {bank: metrics[bank]["n"] for bank in BANKS} == dict.fromkeys(BANKS, n_images)
+    assert (run / "table1.md").read_text(encoding="utf-8").count("\n| ") >= 4
+    assert (run / "token_lengths.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_report_has_all_three_models(folder: Path) -> None:
+    run = folder / "run"
+    table = (run / "table1.md").read_text(encoding="utf-8")
+    for name in ("base", "SFT", "RL"):
+        for bank in BANKS:
+            assert f"| {name} | {bank} |" in table
+    for name in ("report.md", "results.json", "token_lengths.png", "samples.png"):
+        assert (run / name).stat().st_size > 0
+    assert set(read_json(run / "times.json")) == {
+        *("data", "eval-base", "sft", "eval-sft", "filter", "grpo", "eval-rl", "total")
+    }
+
+
+def test_finished_demo_does_no_work_again(folder: Path) -> None:
+    before = read_json(folder / "run" / "stages.json")
+    printed = run_command(demo_words(folder))
+    assert printed.count("complete, passed over") == len(before)
+    assert read_json(folder / "run" / "stages.json") == before
+
+
+def test_killed_sft_goes_on_to_the_same_weights(folder: Path, tmp_path: Path) -> None:
+    """As after a kill while the last checkpoint was written: that one is passed over."""
+    whole, out = folder / "run" / "sft", tmp_path / "sft"
+    out.mkdir()
+    shutil.copy(whole / "run.json", out)
+    shutil.copytree(whole / "checkpoint-2", out / "checkpoint-2")
+    shutil.copytree(whole / "checkpoint-4", out / "checkpoint-4")
+    (out / "checkpoint-4" / "trainer_state.json").write_text('{"cut')
+    config = read_json(whole / "run.json")["config"]
+    words = ["-m", "accelerate.commands.launch", "--config_file", "launch/accelerate/cpu.yaml"]
+    words += ["-m", "recipes.sft", "--config", CONFIGS / "sft.yaml", "--output_dir", out]
+    words += ["--dataset_name", config["dataset_name"]]
+    printed = run_command(words)
+    assert f"{out / 'checkpoint-4'} is incomplete" in printed
+    old, new = weights(whole), weights(out)
+    assert all(torch.allclose(new[name], old[name], atol=1e-6) for name in old)
+    assert [line["step"] for line in read_log(out) if "loss" in line] == [3, 4]

@@ -79,7 +79,7 @@ class Upscaler:
     """A Real-ESRGAN network (4 times) on the CPU through ncnn."""
 
     def __init__(self, name: str, sources: Path) -> None:
-        import ncnn
+        import ncnn  # pyright: ignore[reportMissingImports]  (the `embedded` extra)
 
         self._ncnn = ncnn
         self._net = ncnn.Net()
@@ -239,7 +239,7 @@ def compare(output_dir: Path) -> None:
 
 def main() -> None:
     """Parse the command line and build."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sources", type=Path, required=True, help="folder of unpacked packages")
     parser.add_argument("--output_dir", type=Path, required=True)
     parser.add_argument("--fetch", action="store_true", help="download the packages first")

@@ -140,8 +140,8 @@ def _crop(sizes: list[Image.Image], rng: np.random.Generator) -> Image.Image:
     """Return a random crop, turned and mirrored at random; a textured one in most cases."""
     for _ in range(6):
         image = sizes[rng.integers(len(sizes))]
-        x = rng.integers(image.width - CROP_PX + 1)
-        y = rng.integers(image.height - CROP_PX + 1)
+        x = int(rng.integers(image.width - CROP_PX + 1))
+        y = int(rng.integers(image.height - CROP_PX + 1))
         crop = image.crop((x, y, x + CROP_PX, y + CROP_PX))
         if np.asarray(crop.convert("L")).std() > 20.0:
             break

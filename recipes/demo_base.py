@@ -22,13 +22,14 @@ from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 from transformers.trainer_utils import get_last_checkpoint
-from trl import SFTConfig, SFTTrainer, TrlParser
+from trl import SFTConfig, SFTTrainer
 
 from data_prep import low_level_tasks as tasks
 from data_prep.build_embedded import CROP_PX, fetch_sources
 from data_prep.embedded import photograph_ranges
 from data_prep.image_statistics import LEVELS, PHRASES, describe
 from data_prep.prompts import load_prompts
+from recipes.config import parse
 from recipes.tiny_vlm import HIDDEN, make_model, make_processor, whiten_patch_embedding
 from rewards.errors import run_cli
 
@@ -201,7 +202,7 @@ def tokenizer_texts() -> list[str]:
 
 def main() -> None:
     """Run both stages and save the model in bfloat16."""
-    args, training_args = TrlParser((BaseArguments, SFTConfig)).parse_args_and_config()
+    args, training_args = parse((BaseArguments, SFTConfig))
     sources, work_dir = Path(args.sources), Path(args.work_dir)
     work_dir.mkdir(parents=True, exist_ok=True)
     fetch_sources(sources)
@@ -218,7 +219,7 @@ def main() -> None:
         processing_class=processor,
     )
     trainer.train(resume_from_checkpoint=get_last_checkpoint(training_args.output_dir))
-    model.to(torch.bfloat16).save_pretrained(args.model_dir)
+    model.bfloat16().save_pretrained(args.model_dir)
     processor.save_pretrained(args.model_dir)
     print(f"Saved the demo base model to {args.model_dir}")
 

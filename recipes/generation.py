@@ -92,6 +92,9 @@ class Generator:
             enforce_eager=args.enforce_eager,
             limit_mm_per_prompt={"image": 1},
             mm_processor_kwargs=limits or None,
+            # vLLM 0.31.0 rewinds a seeded request's generator after half a prompt, which only a
+            # CUDA generator can do: on the CPU a prompt is read whole.
+            enable_chunked_prefill=None if torch.cuda.is_available() else False,
             seed=seed,
         )
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -81,6 +82,10 @@ def open_run(output_dir: str | Path, config: dict[str, Any], dataset: Dataset) -
         UserError: The folder holds a run of another configuration, data set or model.
     """
     path = Path(output_dir) / "run.json"
+    # wandb's own defaults would ask for an account and write beside the sources.
+    os.environ.setdefault("WANDB_MODE", "offline")
+    os.environ.setdefault("WANDB_DIR", str(output_dir))
+    os.environ.setdefault("WANDB_PROJECT", "fake-hr1")
     if config["restart"]:
         shutil.rmtree(output_dir, ignore_errors=True)
     inputs = {
@@ -90,15 +95,12 @@ def open_run(output_dir: str | Path, config: dict[str, Any], dataset: Dataset) -
     }
     if path.is_file():
         run = json.loads(path.read_text(encoding="utf-8"))
-        before = {**run["config"], **{key: run.get(key) for key in inputs}}
-        config_now = {**config, **inputs}
+        before, now = {**run, **run["config"]}, {**config, **inputs}
         changed = sorted(
-            key
-            for key in before.keys() & config_now.keys() - _MAY_CHANGE
-            if before[key] != config_now[key]
+            key for key in before.keys() & now.keys() - _MAY_CHANGE if before[key] != now[key]
         )
         if changed:
-            values = ", ".join(f"{k}: {before[k]!r} -> {config_now[k]!r}" for k in changed[:5])
+            values = ", ".join(f"{k}: {before[k]!r} -> {now[k]!r}" for k in changed[:5])
             raise UserError(
                 f"{output_dir} holds a run of another configuration ({values}). Name another "
                 "--output_dir, or pass --restart true to throw that run away."

@@ -5,6 +5,7 @@ embedding starts as a whitened cosine basis, so that it sees fine grain from the
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +16,8 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
     Qwen2_5_VLProcessor,
     Qwen2VLImageProcessor,
-    Qwen2VLVideoProcessor,
 )
+from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
 from trl import chat_template_utils
 
 VOCAB_SIZE = 1024
@@ -67,7 +68,7 @@ def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
 def make_processor(texts: list[str], image_px: int) -> Qwen2_5_VLProcessor:
     """Return Qwen2.5-VL's processor around a tokenizer trained on ``texts``."""
     template = Path(chat_template_utils.__file__).parent / "chat_templates" / "qwen2_5_vl.jinja"
-    pixels = {"min_pixels": 28 * 28, "max_pixels": image_px * image_px}
+    pixels: dict[str, Any] = {"min_pixels": 28 * 28, "max_pixels": image_px * image_px}
     return Qwen2_5_VLProcessor(
         image_processor=Qwen2VLImageProcessor(**pixels),
         video_processor=Qwen2VLVideoProcessor(**pixels),

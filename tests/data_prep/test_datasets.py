@@ -3,6 +3,8 @@
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 from datasets import Dataset, load_dataset
@@ -24,6 +26,12 @@ def demo_dir(tmp_path_factory):
     return output_dir
 
 
+def rows_without_images(path: Path, split: str) -> list[dict[str, Any]]:
+    dataset = load_dataset(str(path), split=split)
+    assert isinstance(dataset, Dataset)
+    return [dict(row) for row in dataset.remove_columns("images").to_list()]
+
+
 @pytest.mark.parametrize(("name", "split"), [("sft", "train"), ("rl", "train"), ("test", "test")])
 def test_each_data_set_loads_with_its_columns_and_card(demo_dir, name, split):
     dataset = load_dataset(str(demo_dir / name), split=split)
@@ -36,15 +44,17 @@ def test_each_data_set_loads_with_its_columns_and_card(demo_dir, name, split):
 
 @pytest.mark.parametrize(("name", "split"), [("sft", "train"), ("rl", "train"), ("test", "test")])
 def test_every_gold_completion_earns_every_reward(demo_dir, name, split):
-    rows = load_dataset(str(demo_dir / name), split=split).remove_columns("images")
-    columns = {"label": rows["label"], "question_bank": rows["question_bank"]}
-    completions = list(rows["completion"])
-    for reward in (accuracy_reward, format_reward, hybrid_reward):
-        assert set(reward(completions, **columns)) == {1.0}
+    rows = rows_without_images(demo_dir / name, split)
+    completions, label, bank = (
+        [row[name] for row in rows] for name in ("completion", "label", "question_bank")
+    )
+    assert set(accuracy_reward(completions, label=label)) == {1.0}
+    assert set(format_reward(completions)) == {1.0}
+    assert set(hybrid_reward(completions, question_bank=bank)) == {1.0}
 
 
 def test_half_of_the_rows_are_direct_and_half_reason(demo_dir):
-    rows = load_dataset(str(demo_dir / "sft"), split="train").remove_columns("images")
+    rows = rows_without_images(demo_dir / "sft", "train")
     counts = Counter((row["question_bank"], row["label"]) for row in rows)
     for count in counts.values():
         assert 0.2 < count / len(rows) < 0.3  # four cells, about a quarter each
@@ -54,10 +64,10 @@ def test_half_of_the_rows_are_direct_and_half_reason(demo_dir):
 
 
 def test_rl_rows_are_training_images_under_both_banks(demo_dir):
-    sft = load_dataset(str(demo_dir / "sft"), split="train").remove_columns("images")
-    rl = load_dataset(str(demo_dir / "rl"), split="train").remove_columns("images")
-    assert set(rl["id"]) < set(sft["id"])
-    assert 0.4 < rl["question_bank"].count("hard") / len(rl) < 0.6
+    sft = rows_without_images(demo_dir / "sft", "train")
+    rl = rows_without_images(demo_dir / "rl", "train")
+    assert {row["id"] for row in rl} < {row["id"] for row in sft}
+    assert 0.4 < sum(row["question_bank"] == "hard" for row in rl) / len(rl) < 0.6
 
 
 def test_question_depends_on_id_and_seed_alone():

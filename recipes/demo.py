@@ -11,6 +11,7 @@ configuration and inputs are unchanged are passed over; one that was cut off goe
 import argparse
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,92 +24,87 @@ ROOT = Path(__file__).parent.parent
 CONFIGS = Path("recipes/configs")
 BASE_MODEL = CONFIGS / "demo" / "base_model"
 DATA_INPUTS = (Path("data_prep/embedded"), Path("data_prep/prompts.yaml"))
+PYTHON = (sys.executable, "-m")
 
 
-def stages(config: str, seed: int, base_model: Path, data: Path, run: Path) -> list[Stage]:
-    """Return the stages in order: those of ``config``, reading ``data``, writing ``run``."""
-    python = (sys.executable, "-m")
-    machine = "single_gpu" if torch.cuda.is_available() else "cpu"
-    accelerate = f"launch/accelerate/{machine}.yaml"
-    launch = (*python, "accelerate.commands.launch", "--quiet", "--config_file", accelerate, "-m")
-    models = {"base": base_model, "sft": run / "sft", "rl": run / "grpo"}
+@dataclass(frozen=True)
+class Demo:
+    """The stages of one demo.
 
-    def stage(
-        name: str,
+    Attributes:
+        config: Folder of recipes/configs.
+        seed: Of SFT, filter and GRPO.
+        base_model: What SFT starts from.
+        data: Folder of the data sets sft, rl and test.
+        run: Folder of all results.
+    """
+
+    config: str
+    seed: int
+    base_model: Path
+    data: Path
+    run: Path
+
+    def stages(self) -> list[Stage]:
+        """Return the stages in the order in which they run."""
+        write_data = (*PYTHON, "data_prep", "demo", "--output_dir", str(self.data))
+        data_written = self.data / "test" / "README.md"
+        sft, rl = self.run / "sft", self.run / "grpo"
+        return [
+            Stage("data", write_data, DATA_INPUTS, (), data_written, restart=()),
+            self._evaluation("base", self.base_model, ("data",)),
+            self._training("sft", self.base_model, self.data / "sft", ("data",)),
+            self._evaluation("sft", sft, ("data", "sft")),
+            self._sampling("filter", sft, ("data", "sft")),
+            self._training("grpo", sft, self.run / "filter" / "kept", ("sft", "filter")),
+            self._evaluation("rl", rl, ("data", "grpo")),
+            # The RL set again, by the policy that RL ended with: did the mean reward rise?
+            self._sampling("rewards-rl", rl, ("data", "grpo"), write_kept="false"),
+        ]
+
+    def _evaluation(self, name: str, model: Path, needs: tuple[str, ...]) -> Stage:
+        folder = self.run / "eval" / name
+        options = {"dataset_name": self.data / "test", "name": METHODS[name]}
+        return self._stage(
+            f"eval-{name}", "eval", needs, folder / "metrics.json", model, folder, **options
+        )
+
+    def _training(self, recipe: str, model: Path, rows: Path, needs: tuple[str, ...]) -> Stage:
+        folder = self.run / recipe
+        options = {"dataset_name": rows, "seed": self.seed}
+        return self._stage(recipe, recipe, needs, folder / "summary.json", model, folder, **options)
+
+    def _sampling(
+        self, name: str, model: Path, needs: tuple[str, ...], **options: Path | str | int
+    ) -> Stage:
+        folder = self.run / name
+        options = {"dataset_name": self.data / "rl", "seed": self.seed, **options}
+        return self._stage(name, "filter", needs, folder / "summary.json", model, folder, **options)
+
+    def _stage(
+        self,
+        stage_name: str,
         recipe: str,
         needs: tuple[str, ...],
         last_file: Path,
-        /,
+        model: Path,
+        folder: Path,
         **options: Path | str | int,
     ) -> Stage:
-        yaml = CONFIGS / config / f"{recipe}.yaml"
-        start = launch if recipe in ("sft", "grpo") else python
-        words = [w for key, value in options.items() for w in (f"--{key}", str(value))]
+        yaml = CONFIGS / self.config / f"{recipe}.yaml"
+        options = {"model_name_or_path": model, "output_dir": folder, **options}
+        words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+        start = accelerate_launch() if recipe in ("sft", "grpo") else PYTHON
         command = (*start, f"recipes.{recipe}", "--config", str(yaml), *words)
-        inputs = (yaml, base_model) if options["model_name_or_path"] == base_model else (yaml,)
-        return Stage(name, command, inputs, needs, last_file)
+        inputs = (yaml, model) if model == self.base_model else (yaml,)
+        return Stage(stage_name, command, inputs, needs, last_file)
 
-    def evaluation(name: str, needs: tuple[str, ...]) -> Stage:
-        folder = run / "eval" / name
-        return stage(
-            f"eval-{name}",
-            "eval",
-            needs,
-            folder / "metrics.json",
-            model_name_or_path=models[name],
-            dataset_name=data / "test",
-            output_dir=folder,
-            name=METHODS[name],
-        )
 
-    write_data = (*python, "data_prep", "demo", "--output_dir", str(data))
-    return [
-        Stage("data", write_data, DATA_INPUTS, (), data / "test" / "README.md", restart=()),
-        evaluation("base", ("data",)),
-        stage(
-            "sft",
-            "sft",
-            ("data",),
-            run / "sft" / "summary.json",
-            model_name_or_path=base_model,
-            dataset_name=data / "sft",
-            output_dir=run / "sft",
-            seed=seed,
-        ),
-        evaluation("sft", ("data", "sft")),
-        stage(
-            "filter",
-            "filter",
-            ("data", "sft"),
-            run / "filter" / "summary.json",
-            model_name_or_path=models["sft"],
-            dataset_name=data / "rl",
-            output_dir=run / "filter",
-            seed=seed,
-        ),
-        stage(
-            "grpo",
-            "grpo",
-            ("sft", "filter"),
-            run / "grpo" / "summary.json",
-            model_name_or_path=models["sft"],
-            dataset_name=run / "filter" / "kept",
-            output_dir=run / "grpo",
-            seed=seed,
-        ),
-        evaluation("rl", ("data", "grpo")),
-        # The RL set again, by the policy that RL ended with: did the mean reward rise?
-        stage(
-            "rewards-rl",
-            "filter",
-            ("data", "grpo"),
-            run / "rewards-rl" / "summary.json",
-            model_name_or_path=models["rl"],
-            dataset_name=data / "rl",
-            output_dir=run / "rewards-rl",
-            seed=seed,
-        ),
-    ]
+def accelerate_launch() -> tuple[str, ...]:
+    """Return the command that starts a training recipe: the demo takes one process."""
+    machine = "single_gpu" if torch.cuda.is_available() else "cpu"
+    file = f"launch/accelerate/{machine}.yaml"
+    return (*PYTHON, "accelerate.commands.launch", "--quiet", "--config_file", file, "-m")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -134,7 +130,8 @@ def main() -> None:
     args = parse_arguments()
     os.chdir(ROOT)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    plan = stages(args.config_name, args.seed, args.base_model, args.data_dir, args.run_dir)
+    demo = Demo(args.config_name, args.seed, args.base_model, args.data_dir, args.run_dir)
+    plan = demo.stages()
     runner = StageRunner(args.run_dir, plan)
     print(f"Stages of {args.config_name}, seed {args.seed}, in {args.run_dir}:")
     for stage in plan:

@@ -69,7 +69,7 @@ def compare(
     constant = best_constant(sft)
     rl_rows = load_rows(data / "rl", "train", ("id", "source"))
     weights = json.loads((run / "grpo" / "run.json").read_text())["config"]["reward_weights"]
-    samples = (run / folder / "samples.jsonl" for folder in ("filter", "rewards-rl"))
+    before, after = (run / folder / "samples.jsonl" for folder in ("filter", "rewards-rl"))
     units = dict(zip(rl_rows["id"], rl_rows["source"], strict=True))
     ratios = [
         r["sampling/importance_sampling_ratio/mean"]
@@ -80,33 +80,33 @@ def compare(
         "best_constant": constant,
         "sft_minus_constant": vars(accuracy_difference(sft, constant_answer(sft, constant))),
         "rl_minus_sft": vars(accuracy_difference(rl, sft)),
-        "rl_set_reward": reward_gain(*samples, weights, units),
+        "rl_set_reward": reward_gain(before, after, weights, units),
         "importance_ratio_range": [min(ratios), max(ratios)],
         "rl_thinking_rate": {b: metrics["rl"][b]["thinking_rate"] for b in QUESTION_BANKS},
         "rl_unparsed_rate": metrics["rl"]["all"]["n_unparsed"] / metrics["rl"]["all"]["n"],
     }
 
 
+def with_interval(gain: dict[str, Any], form: str, factor: float = 1.0) -> str:
+    """Return a difference and its 95 % interval, times ``factor``."""
+    text = f"{factor * gain['difference']:+{form}}"
+    if gain["ci95"] is None:
+        return f"{text} (too few photographs for an interval)"
+    low, high = (factor * value for value in gain["ci95"])
+    return f"{text} [{low:+{form}}, {high:+{form}}]"
+
+
 def describe(results: dict[str, Any]) -> list[str]:
     """Return ``compare``'s result in sentences."""
-
-    def points(gain: dict[str, Any]) -> str:
-        text = f"{100 * gain['difference']:+.1f} points"
-        if gain["ci95"] is None:
-            return f"{text} (too few photographs for an interval)"
-        low, high = gain["ci95"]
-        return f"{text} [{100 * low:+.1f}, {100 * high:+.1f}]"
-
     gain = results["rl_set_reward"]
     thinking = results["rl_thinking_rate"]
     low, high = results["importance_ratio_range"]
     return [
-        f"accuracy, SFT minus always {results['best_constant']}: "
-        + points(results["sft_minus_constant"]),
-        f"accuracy, RL minus SFT: {points(results['rl_minus_sft'])}",
+        f"accuracy, SFT minus always {results['best_constant']}, points: "
+        + with_interval(results["sft_minus_constant"], ".1f", 100.0),
+        "accuracy, RL minus SFT, points: " + with_interval(results["rl_minus_sft"], ".1f", 100.0),
         f"mean reward on the RL set ({gain['n_rows']} rows, sampled): SFT {gain['before']:.3f}, "
-        f"RL {gain['after']:.3f}, difference {gain['difference']:+.3f} "
-        f"[{gain['ci95'][0]:+.3f}, {gain['ci95'][1]:+.3f}]",
+        f"RL {gain['after']:.3f}, difference {with_interval(gain, '.3f')}",
         f"thinking rate after RL: {thinking['simple']:.3f} under simple questions, "
         f"{thinking['hard']:.3f} under hard ones",
         f"unparsed after RL: {100 * results['rl_unparsed_rate']:.1f} %",

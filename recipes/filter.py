@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from datasets import Dataset
 
 from data_prep.loading import SAMPLING_COLUMNS, load_rows
@@ -21,10 +20,11 @@ from data_prep.writer import write_datasets
 from recipes.config import parse
 from recipes.generation import EngineArguments
 from recipes.plots import plot_pass_rates
+from recipes.reward_gain import mean_rewards
 from recipes.row_samples import SamplingSettings, sample_rows
 from recipes.run_folder import open_run, resolved_config
 from recipes.vlm import check_model
-from rewards import accuracy_reward, format_reward, hybrid_reward, score_completion
+from rewards import score_completion
 from rewards.errors import UserError, run_cli
 from rewards.files import write_json, write_text
 
@@ -77,19 +77,6 @@ def decide(record: dict[str, Any], drop_never_right: bool) -> dict[str, Any]:
         "n_correct": n_correct,
         "pass_rate": n_correct / n_samples,
         "dropped": reason,
-    }
-
-
-def mean_rewards(records: list[dict[str, Any]]) -> dict[str, float]:
-    """Return the mean of each reward over all samples: how good the policy is on these rows."""
-    flat = [(text, record) for record in records for text in record["completions"]]
-    texts = [text for text, _ in flat]
-    label = [record["label"] for _, record in flat]
-    bank = [record["question_bank"] for _, record in flat]
-    return {
-        "accuracy_reward": float(np.mean(accuracy_reward(texts, label=label))),
-        "format_reward": float(np.mean(format_reward(texts))),
-        "hybrid_reward": float(np.mean(hybrid_reward(texts, question_bank=bank))),
     }
 
 

@@ -15,7 +15,17 @@ from rewards import accuracy_reward, format_reward, hybrid_reward
 from rewards.bootstrap import interval, resampled_sums, sum_by_unit
 from rewards.errors import UserError
 
-REWARDS = (accuracy_reward, format_reward, hybrid_reward)
+REWARDS: tuple[Any, ...] = (accuracy_reward, format_reward, hybrid_reward)
+
+
+def mean_rewards(records: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Return the mean of each reward over all samples of all rows."""
+    texts = [text for record in records for text in record["completions"]]
+    columns = {
+        name: [record[name] for record in records for _ in record["completions"]]
+        for name in ("label", "question_bank")
+    }
+    return {reward.__name__: float(np.mean(reward(texts, **columns))) for reward in REWARDS}
 
 
 def row_rewards(record: dict[str, Any], weights: Sequence[float]) -> float:
@@ -53,7 +63,8 @@ def reward_gain(
     keys = sorted(rewards[0])
     first, second = (np.array([reward[key] for key in keys]) for reward in rewards)
     unit = np.array([units[row_id] for row_id, _ in keys])
-    totals = resampled_sums(sum_by_unit(unit, second - first, np.ones(len(keys))), 1000, seed)
+    sums = sum_by_unit(unit, second - first, np.ones(len(keys)))
+    totals = resampled_sums(sums, 1000 if len(sums) > 1 else 0, seed)
     return {
         "before": float(first.mean()),
         "after": float(second.mean()),

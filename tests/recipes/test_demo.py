@@ -140,9 +140,10 @@ def options_of(stage: Stage) -> dict[str, str]:
 @pytest.mark.parametrize("config", ["demo", "smoke"])
 def test_by_default_the_stages_are_the_configurations(config: str) -> None:
     """The demo's first seed is what `make sft`, `make filter`, ... do by themselves."""
-    plan = demo.stages(config, 0, demo.BASE_MODEL, Path("data") / config, Path("runs") / config)
-    names = ["data", "eval-base", "sft", "eval-sft", "filter", "grpo", "eval-rl"]
-        names.append("rewards-rl")
+    plan = demo.Demo(
+        config, 0, demo.BASE_MODEL, Path("data") / config, Path("runs") / config
+    ).stages()
+    names = ["data", "eval-base", "sft", "eval-sft", "filter", "grpo", "eval-rl", "rewards-rl"]
     assert [stage.name for stage in plan] == names
     for stage in plan:
         if stage.name in ("sft", "filter", "grpo", "eval-rl"):
@@ -157,7 +158,7 @@ def test_another_seed_has_its_own_folder(monkeypatch) -> None:
     monkeypatch.setattr(sys, "argv", ["demo", "--seed", "2"])
     args = demo.parse_arguments()
     assert (args.run_dir, args.data_dir) == (Path("runs/demo-seed2"), Path("data/demo"))
-    plan = demo.stages("demo", 2, demo.BASE_MODEL, args.data_dir, args.run_dir)
+    plan = demo.Demo("demo", 2, demo.BASE_MODEL, args.data_dir, args.run_dir).stages()
     for stage in plan:
         if stage.name in ("sft", "filter", "grpo"):
             assert options_of(stage)["seed"] == "2"

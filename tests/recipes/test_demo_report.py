@@ -81,7 +81,7 @@ def test_report(run: Path, capsys) -> None:
     assert methods[1:] == [*expected, "| always real", "| always fake"]
     assert table.splitlines()[2] in capsys.readouterr().out
     report = (run / "report.md").read_text()
-    assert "accuracy, RL minus SFT: +25.0 points [" in report
+    assert "accuracy, RL minus SFT, points: +25.0 [" in report
     assert report.count("**RL**") == 6  # two real images and a subtle fake, two banks
     for name in ("token_lengths.png", "samples.png"):
         assert (run / name).read_bytes().startswith(b"\x89PNG")

@@ -9,7 +9,8 @@ import pytest
 from datasets import load_dataset
 
 from recipes import filter as filter_recipe
-from recipes.filter import decide, mean_rewards
+from recipes.filter import decide
+from recipes.reward_gain import mean_rewards
 from recipes.row_samples import row_seed
 from rewards.errors import UserError
 from tests.recipes.conftest import StubGenerator, small_rows

@@ -184,7 +184,17 @@ def test_report_has_all_three_models(folder: Path) -> None:
     for name in ("report.md", "results.json", "token_lengths.png", "samples.png"):
         assert (run / name).stat().st_size > 0
     assert set(read_json(run / "times.json")) == {
-        *("data", "eval-base", "sft", "eval-sft", "filter", "grpo", "eval-rl", "total")
+        *(
+            "data",
+            "eval-base",
+            "sft",
+            "eval-sft",
+            "filter",
+            "grpo",
+            "eval-rl",
+            "rewards-rl",
+            "total",
+        )
     }
 
 

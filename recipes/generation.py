@@ -54,14 +54,16 @@ class Generated:
     n_tokens: int
 
 
-def prepare_cpu_engine() -> None:
-    """Set what vLLM's CPU back end reads from the environment; without effect on a GPU."""
+def prepare_engine() -> None:
+    """Set what vLLM reads from the environment; call before the engine is made."""
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")  # nothing is sent anywhere
+    if torch.cuda.is_available():
+        return
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-    if not torch.cuda.is_available():
-        # vLLM's CPU sampler would compile a small function with g++, which a machine may lack, and
-        # which takes longer here than it saves.
-        torch._dynamo.config.disable = True
+    # vLLM's CPU sampler would compile a small function with g++, which a machine may lack, and
+    # which takes longer here than it saves.
+    torch._dynamo.config.disable = True
 
 
 class Generator:
@@ -74,7 +76,7 @@ class Generator:
             UserError: There is no model at ``args.model_name_or_path``.
         """
         self.processor = load_processor(args.model_name_or_path, args.min_pixels, args.max_pixels)
-        prepare_cpu_engine()
+        prepare_engine()
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         import vllm
 

@@ -17,7 +17,7 @@ from trl import GRPOConfig, ModelConfig, get_peft_config
 from data_prep.loading import SAMPLING_COLUMNS, load_rows
 from recipes.config import parse
 from recipes.cpu_weight_sync import keep_plain_weights
-from recipes.generation import prepare_cpu_engine
+from recipes.generation import prepare_engine
 from recipes.image_tokens import ImageTokenGRPOTrainer, vision_token_ban
 from recipes.plots import plot_log
 from recipes.run_folder import JsonlLogger, last_whole_checkpoint, open_run, resolved_config
@@ -58,7 +58,7 @@ class GRPOArguments:
         metadata={"help": "Alarm when a step's mean ratio is further from 1."},
     )
     max_logp_difference: float = field(
-        default=0.05, metadata={"help": "Alarm when a step's mean |log-prob. gap| is larger."}
+        default=0.03, metadata={"help": "Alarm when a step's mean |log-prob. gap| is larger."}
     )
     stop_on_alarm: bool = field(
         default=False, metadata={"help": "End the run at an alarm; default: warn."}
@@ -79,8 +79,11 @@ def make_trainer(
     """
     model = str(model_args.model_name_or_path)
     processor = load_processor(model)
+    # TRL 1.16.0 pads prompts on the left, but the mask of image tokens, from which the positions
+    # follow, as the processor says: on the right, every padded row would get wrong positions.
+    processor.tokenizer.padding_side = "left"
     if training_args.use_vllm:
-        prepare_cpu_engine()
+        prepare_engine()
         keep_plain_weights()
         ban: Any = {"logit_bias": vision_token_ban(processor.tokenizer)}
         training_args.generation_kwargs = ban | (training_args.generation_kwargs or {})

@@ -16,12 +16,13 @@ from trl import GRPOConfig, ModelConfig, get_peft_config
 
 from data_prep.loading import SAMPLING_COLUMNS, load_rows
 from recipes.config import parse
-from recipes.cpu_weight_sync import keep_plain_weights
 from recipes.generation import prepare_engine
 from recipes.image_tokens import ImageTokenGRPOTrainer, vision_token_ban
 from recipes.plots import plot_log
+from recipes.resume import ResumesWeights
 from recipes.run_folder import JsonlLogger, last_whole_checkpoint, open_run, resolved_config
 from recipes.sampling_agreement import SamplingAgreement
+from recipes.vllm_on_cpu import prepare_colocated_engine
 from recipes.vlm import check_model, load_processor
 from rewards import HybridReward, accuracy_reward, format_reward
 from rewards.errors import run_cli
@@ -66,13 +67,17 @@ class GRPOArguments:
     restart: bool = field(default=False, metadata={"help": "Throw away what output_dir holds."})
 
 
+class HybridGRPOTrainer(ResumesWeights, ImageTokenGRPOTrainer):
+    """TRL's GRPOTrainer with the fixes that Qwen2.5-VL needs; see the modules of its parents."""
+
+
 def make_trainer(
     args: GRPOArguments,
     training_args: GRPOConfig,
     model_args: ModelConfig,
     train_rows: Dataset,
     agreement: SamplingAgreement,
-) -> ImageTokenGRPOTrainer:
+) -> HybridGRPOTrainer:
     """Return TRL's trainer with vLLM, the three rewards and the log.
 
     Pixel limits are the checkpoint's: vLLM reads them there, and both must see the same tokens.
@@ -84,14 +89,14 @@ def make_trainer(
     processor.tokenizer.padding_side = "left"
     if training_args.use_vllm:
         prepare_engine()
-        keep_plain_weights()
+        prepare_colocated_engine()
         ban: Any = {"logit_bias": vision_token_ban(processor.tokenizer)}
         training_args.generation_kwargs = ban | (training_args.generation_kwargs or {})
     training_args.model_init_kwargs = {
         "dtype": model_args.dtype,
         "attn_implementation": model_args.attn_implementation,
     }
-    return ImageTokenGRPOTrainer(
+    return HybridGRPOTrainer(
         model=model,
         reward_funcs=[accuracy_reward, format_reward, HybridReward(args.hard_bank)],
         args=training_args,

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from transformers import AutoModelForImageTextToText
-from trl import ModelConfig, SFTConfig, SFTTrainer, get_peft_config
+from trl import ModelConfig, SFTConfig, get_peft_config
 
 from data_prep.loading import TRAINING_COLUMNS, load_rows
 from recipes.config import parse
 from recipes.plots import plot_log
+from recipes.resume import ResumableSFTTrainer
 from recipes.run_folder import JsonlLogger, last_whole_checkpoint, open_run, resolved_config
 from recipes.vlm import check_model, load_processor
 from rewards.errors import run_cli
@@ -59,7 +60,7 @@ def main() -> None:
     )
     if not args.train_vision:
         model.model.visual.requires_grad_(False)
-    trainer = SFTTrainer(
+    trainer = ResumableSFTTrainer(
         model=model,
         args=training_args,
         train_dataset=train_rows,

@@ -21,8 +21,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
-from transformers.trainer_utils import get_last_checkpoint
-from trl import SFTConfig, SFTTrainer
+from trl import SFTConfig
 
 from data_prep import low_level_tasks as tasks
 from data_prep.build_embedded import CROP_PX, fetch_sources
@@ -30,6 +29,8 @@ from data_prep.embedded import photograph_ranges
 from data_prep.image_statistics import LEVELS, PHRASES, describe
 from data_prep.prompts import load_prompts
 from recipes.config import parse
+from recipes.resume import ResumableSFTTrainer
+from recipes.run_folder import last_whole_checkpoint
 from recipes.tiny_vlm import HIDDEN, make_model, make_processor, whiten_patch_embedding
 from rewards.errors import run_cli
 
@@ -212,13 +213,13 @@ def main() -> None:
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
     print(f"{n_parameters / 1e6:.2f} M parameters, {len(processor.tokenizer)} tokens")
     train_vision(args, seed, model, processor)
-    trainer = SFTTrainer(
+    trainer = ResumableSFTTrainer(
         model=model,
         args=training_args,
         train_dataset=conversations(args, seed),
         processing_class=processor,
     )
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(training_args.output_dir))
+    trainer.train(resume_from_checkpoint=last_whole_checkpoint(training_args.output_dir))
     model.bfloat16().save_pretrained(args.model_dir)
     processor.save_pretrained(args.model_dir)
     print(f"Saved the demo base model to {args.model_dir}")

@@ -17,7 +17,7 @@ from recipes.image_tokens import ImageTokenGRPOTrainer
 counts: list[list[int]] = []
 
 
-class HalfFixedTrainer(ImageTokenGRPOTrainer):
+class HalfFixedTrainer(grpo.HybridGRPOTrainer):
     """Fixed in the first step, TRL's own in the second."""
 
     def _generate_single_turn(self, prompt_ids: Any, images: Any, *args: Any, **kwargs: Any) -> Any:
@@ -36,6 +36,6 @@ class HalfFixedTrainer(ImageTokenGRPOTrainer):
 
 if __name__ == "__main__":
     result = Path(sys.argv.pop(1))
-    grpo.ImageTokenGRPOTrainer = HalfFixedTrainer
+    grpo.HybridGRPOTrainer = HalfFixedTrainer
     grpo.main()
     result.write_text(json.dumps(counts))

@@ -140,7 +140,7 @@ def test_grpo_logs_each_step(folder: Path) -> None:
 def test_vllm_and_trainer_agree(folder: Path) -> None:
     log = [line for line in read_log(folder / "run" / "grpo") if "reward" in line]
     assert all(0.95 <= line[RATIO] <= 1.05 for line in log)
-    assert all(line[DIFFERENCE] <= 0.05 for line in log)
+    assert all(line[DIFFERENCE] <= 0.03 for line in log)
     assert read_json(folder / "run" / "grpo" / "summary.json")["n_alarms"] == 0
 
 
@@ -210,15 +210,15 @@ def test_killed_sft_goes_on_to_the_same_weights(folder: Path, tmp_path: Path) ->
     whole, out = folder / "run" / "sft", tmp_path / "sft"
     out.mkdir()
     shutil.copy(whole / "run.json", out)
-    shutil.copytree(whole / "checkpoint-2", out / "checkpoint-2")
-    shutil.copytree(whole / "checkpoint-4", out / "checkpoint-4")
-    (out / "checkpoint-4" / "trainer_state.json").write_text('{"cut')
+    shutil.copytree(whole / "checkpoint-12", out / "checkpoint-12")
+    shutil.copytree(whole / "checkpoint-24", out / "checkpoint-24")
+    (out / "checkpoint-24" / "trainer_state.json").write_text('{"cut')
     config = read_json(whole / "run.json")["config"]
     words = ["-m", "accelerate.commands.launch", "--config_file", "launch/accelerate/cpu.yaml"]
     words += ["-m", "recipes.sft", "--config", CONFIGS / "sft.yaml", "--output_dir", out]
     words += ["--dataset_name", config["dataset_name"]]
     printed = run_command(words)
-    assert f"{out / 'checkpoint-4'} is incomplete" in printed
+    assert f"{out / 'checkpoint-24'} is incomplete" in printed
     old, new = weights(whole), weights(out)
     assert all(torch.allclose(new[name], old[name], atol=1e-6) for name in old)
-    assert [line["step"] for line in read_log(out) if "loss" in line] == [3, 4]
+    assert [line["step"] for line in read_log(out) if "loss" in line] == [*range(13, 25)]

@@ -155,9 +155,11 @@ def test_image_token_fix_in_a_real_engine(folder: Path) -> None:
     fixed, stock = json.loads((folder / "counts.json").read_text())
     assert set(fixed) == {N_IMAGE_TOKENS}
     assert set(stock) == {2 * N_IMAGE_TOKENS - 1}
+    # The mean ratio hardly moves (see SamplingAgreement); the difference gives the fault away.
     first, second = (line for line in read_log(out) if "reward" in line)
     assert 0.95 <= first[RATIO] <= 1.05
-    assert second[DIFFERENCE] > first[DIFFERENCE]
+    assert first[DIFFERENCE] < 0.03 < second[DIFFERENCE]
+    assert read_json(out / "summary.json")["n_alarms"] == 1
 
 
 @pytest.mark.parametrize("model", ["base", "sft", "rl"])
@@ -210,15 +212,15 @@ def test_killed_sft_goes_on_to_the_same_weights(folder: Path, tmp_path: Path) ->
     whole, out = folder / "run" / "sft", tmp_path / "sft"
     out.mkdir()
     shutil.copy(whole / "run.json", out)
-    shutil.copytree(whole / "checkpoint-12", out / "checkpoint-12")
-    shutil.copytree(whole / "checkpoint-24", out / "checkpoint-24")
-    (out / "checkpoint-24" / "trainer_state.json").write_text('{"cut')
+    shutil.copytree(whole / "checkpoint-25", out / "checkpoint-25")
+    shutil.copytree(whole / "checkpoint-50", out / "checkpoint-50")
+    (out / "checkpoint-50" / "trainer_state.json").write_text('{"cut')
     config = read_json(whole / "run.json")["config"]
     words = ["-m", "accelerate.commands.launch", "--config_file", "launch/accelerate/cpu.yaml"]
     words += ["-m", "recipes.sft", "--config", CONFIGS / "sft.yaml", "--output_dir", out]
     words += ["--dataset_name", config["dataset_name"]]
     printed = run_command(words)
-    assert f"{out / 'checkpoint-24'} is incomplete" in printed
+    assert f"{out / 'checkpoint-50'} is incomplete" in printed
     old, new = weights(whole), weights(out)
     assert all(torch.allclose(new[name], old[name], atol=1e-6) for name in old)
-    assert [line["step"] for line in read_log(out) if "loss" in line] == [*range(13, 25)]
+    assert [line["step"] for line in read_log(out) if "loss" in line] == [*range(26, 51)]

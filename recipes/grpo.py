@@ -7,6 +7,7 @@ Starts from the SFT checkpoint, which is also the reference policy of Eq. 1. A r
 goes on from its last whole checkpoint.
 """
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,9 @@ def make_trainer(
     # follow, as the processor says: on the right, every padded row would get wrong positions.
     processor.tokenizer.padding_side = "left"
     if training_args.use_vllm:
+        if training_args.world_size == 1:
+            # accelerate sets one port for all runs; TRL takes 0 for "find a free one".
+            os.environ["MASTER_PORT"] = "0"
         prepare_engine()
         prepare_colocated_engine()
         ban: Any = {"logit_bias": vision_token_ban(processor.tokenizer)}

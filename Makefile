@@ -62,7 +62,7 @@ score: setup  ## metrics from a predictions file (PREDICTIONS, OUT)
 demo: setup  ## every stage in order, goes on where it was, ends with the table (CONFIG=demo or smoke)
 	$(PY) -m recipes.demo --config_name $(CONFIG) $(ARGS)
 
-demo-base: setup  ## pre-train the demo's base model again (1 to 2 hours; .venv needs the `embedded` extra)
+demo-base: setup  ## pre-train the demo's base model again (about an hour; fetches photographs with apt-get)
 	$(PY) -m recipes.demo_base --config recipes/configs/demo/base.yaml $(ARGS)
 
 test: setup  ## unit tests and smoke runs; ARGS="-m gpu" for the tests that need a GPU

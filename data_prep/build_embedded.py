@@ -14,7 +14,7 @@ with their versions in ``embedded/sources.csv``: ``--fetch`` downloads them with
 
     python -m data_prep.build_embedded --sources build/sources --fetch --output_dir build/embedded
 
-About 10 minutes on one core. ``--compare`` says, image by image, what differs from the committed
+About 7 minutes on one core. ``--compare`` says, image by image, what differs from the committed
 set: the crops are bit for bit the same; the networks' floats may round differently on another
 processor.
 """

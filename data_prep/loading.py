@@ -5,7 +5,7 @@ from pathlib import Path
 
 from datasets import Dataset, load_dataset
 
-from rewards import LABELS, QUESTION_BANKS
+from rewards import ALL_BANKS, LABELS
 from rewards.errors import UserError
 
 TRAINING_COLUMNS = ("images", "prompt", "completion", "label", "question_bank")
@@ -29,7 +29,7 @@ def load_rows(path: str | Path, split: str, columns: Sequence[str] = TRAINING_CO
         )
     if len(dataset) == 0:
         raise UserError(f"data set {path}, split {split!r}, has no rows; build it again.")
-    for column, allowed in (("label", LABELS), ("question_bank", QUESTION_BANKS)):
+    for column, allowed in (("label", LABELS), ("question_bank", ALL_BANKS)):
         if column in columns:
             _check_values(dataset, column, allowed, f"data set {path}, split {split!r}")
     return dataset

@@ -1,7 +1,7 @@
-"""The system prompt and the two question banks: one place for training, filter and evaluation.
+"""The system prompt and the question banks: one place for training, filter and evaluation.
 
 Source: Fake-HR1, Figures 2 (simple questions), 3 (hard questions) and 4 (system prompt), kept in
-``prompts.yaml``. A user's own file of the same form takes their place.
+``prompts.yaml``; the neutral bank is ours. A user's own file of the same form takes their place.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from rewards import QUESTION_BANKS
+from rewards import ALL_BANKS, NEUTRAL_BANK, QUESTION_BANKS
 from rewards.errors import UserError
 
 DEFAULT_PROMPTS_FILE = Path(__file__).with_name("prompts.yaml")
@@ -18,17 +18,19 @@ DEFAULT_PROMPTS_FILE = Path(__file__).with_name("prompts.yaml")
 
 @dataclass(frozen=True)
 class Prompts:
-    """A system prompt and two banks of seed questions.
+    """A system prompt and banks of seed questions.
 
     Attributes:
         system: System prompt of every conversation (Fig. 4).
         simple: Questions that want a direct answer (Fig. 2).
         hard: Questions that want reasoning (Fig. 3).
+        neutral: Questions that ask for neither (ours); may be empty.
     """
 
     system: str
     simple: tuple[str, ...]
     hard: tuple[str, ...]
+    neutral: tuple[str, ...] = ()
 
     def question(self, bank: str, row_id: str, seed: int) -> str:
         """Draw a question from ``bank`` that depends on the row's id and the seed alone.
@@ -37,11 +39,13 @@ class Prompts:
         2.1: "we randomly sample from the simple seed bank").
 
         Raises:
-            UserError: ``bank`` is not one of ``QUESTION_BANKS``.
+            UserError: ``bank`` is not one of ``ALL_BANKS``, or has no questions.
         """
-        if bank not in QUESTION_BANKS:
-            raise UserError(f"unknown question bank {bank!r}: expected one of {QUESTION_BANKS}.")
-        questions = self.simple if bank == "simple" else self.hard
+        if bank not in ALL_BANKS:
+            raise UserError(f"unknown question bank {bank!r}: expected one of {ALL_BANKS}.")
+        questions: tuple[str, ...] = getattr(self, bank)
+        if not questions:
+            raise UserError(f"the prompts file has no {bank!r} bank; add one to it.")
         return questions[stable_integer(f"{seed}/{bank}/{row_id}") % len(questions)]
 
     def messages(self, question: str) -> list[dict[str, str]]:
@@ -77,12 +81,16 @@ def load_prompts(path: str | Path | None = None) -> Prompts:
         raise UserError(f"{path} is not valid YAML: {error}".replace("\n", " ")) from error
     expected = {"system", *QUESTION_BANKS}
     found = set(content) if isinstance(content, dict) else set()
-    if found != expected:
-        raise UserError(f"{path} has keys {sorted(found)}; expected exactly {sorted(expected)}.")
-    for bank in QUESTION_BANKS:
+    if found - {NEUTRAL_BANK} != expected:
+        raise UserError(
+            f"{path} has keys {sorted(found)}; expected {sorted(expected)} and, if wanted, "
+            f"{NEUTRAL_BANK!r}."
+        )
+    banks = [bank for bank in ALL_BANKS if bank in content]
+    for bank in banks:
         questions = content[bank]
         if not questions or not all(isinstance(q, str) and q.strip() for q in questions):
             raise UserError(f"{path}: bank {bank!r} must be a list of at least one question.")
         if len(set(questions)) < len(questions):
             raise UserError(f"{path}: bank {bank!r} has a question twice; remove it.")
-    return Prompts(content["system"], tuple(content["simple"]), tuple(content["hard"]))
+    return Prompts(content["system"], **{bank: tuple(content[bank]) for bank in banks})

@@ -8,11 +8,13 @@ from rewards.accuracy import accuracy_reward
 from rewards.answer_format import ParsedAnswer, parse_answer, render_answer
 from rewards.formatting import format_reward
 from rewards.hybrid import HybridReward, hybrid_reward
-from rewards.labels import LABELS, QUESTION_BANKS
+from rewards.labels import ALL_BANKS, LABELS, NEUTRAL_BANK, QUESTION_BANKS
 from rewards.scoring import ScoredCompletion, score_completion
 
 __all__ = [
+    "ALL_BANKS",
     "LABELS",
+    "NEUTRAL_BANK",
     "QUESTION_BANKS",
     "HybridReward",
     "ParsedAnswer",

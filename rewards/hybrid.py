@@ -7,7 +7,7 @@ from rewards.answer_format import parse_answer
 from rewards.bank_log import log_by_bank
 from rewards.completions import completion_text, require_column
 from rewards.errors import UserError
-from rewards.labels import check_question_bank
+from rewards.labels import NEUTRAL_BANK, check_question_bank
 
 HARD_BANK_RULES = ("require_thinking", "neutral")
 
@@ -20,6 +20,7 @@ class HybridReward:
     yields a reward of 1, while unnecessarily including reasoning yields 0."
 
     * Simple bank (the paper's rule): 1.0 if well-formed with empty reasoning, else 0.0.
+    * Neutral bank (ours, not in the paper): 0.0 for every completion.
     * Hard bank, on which the paper is silent, by the setting ``hard_bank``:
       ``require_thinking`` (ours, the default): 1.0 if well-formed with reasoning, else 0.0, so that
       "reasoning degeneration" (Sec. 2.2) costs reward;
@@ -54,7 +55,7 @@ class HybridReward:
 
         Args:
             completions: B texts or conversations.
-            question_bank: B names of banks, each "simple" or "hard".
+            question_bank: B names of banks, each one of ``ALL_BANKS``.
             completion_ids: B lists of token ids, as TRL passes them; for the log only.
             log_metric: TRL's logger; gets thinking rate and completion length by bank.
             **kwargs: What else TRL passes; unused.
@@ -74,7 +75,7 @@ class HybridReward:
         answer = parse_answer(text)
         if question_bank == "simple":
             return float(answer.well_formed and not answer.reasoning)
-        if self.hard_bank == "neutral":
+        if question_bank == NEUTRAL_BANK or self.hard_bank == "neutral":
             return 0.0
         return float(answer.well_formed and bool(answer.reasoning))
 

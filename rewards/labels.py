@@ -4,6 +4,10 @@ from rewards.errors import UserError
 
 LABELS = ("real", "fake")
 QUESTION_BANKS = ("simple", "hard")  # Figures 2 and 3 of Fake-HR1
+# Ours: questions that ask for neither mode, so that the image alone decides ("automatic reasoning
+# settings", Sec. 2.2; the difficulty of the image, Sec. 5).
+NEUTRAL_BANK = "neutral"
+ALL_BANKS = (*QUESTION_BANKS, NEUTRAL_BANK)
 
 
 def check_label(label: str) -> None:
@@ -16,9 +20,9 @@ def check_label(label: str) -> None:
 
 
 def check_question_bank(question_bank: str) -> None:
-    """Raise a ``UserError`` unless ``question_bank`` is one of ``QUESTION_BANKS``."""
-    if question_bank not in QUESTION_BANKS:
+    """Raise a ``UserError`` unless ``question_bank`` is one of ``ALL_BANKS``."""
+    if question_bank not in ALL_BANKS:
         raise UserError(
-            f"unknown question bank {question_bank!r}: expected one of {list(QUESTION_BANKS)}. Set "
+            f"unknown question bank {question_bank!r}: expected one of {list(ALL_BANKS)}. Set "
             "the question_bank column where the data set is built."
         )

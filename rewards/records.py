@@ -17,12 +17,18 @@ class Prediction:
     Attributes:
         id: The row's id.
         label: Gold label, one of ``LABELS``.
-        question_bank: One of ``QUESTION_BANKS``.
+        question_bank: One of ``ALL_BANKS``.
         completion: The generated text.
         n_completion_tokens: Generated tokens, the end-of-turn token included.
         source: Where the image comes from; None if not given.
         generator: What made the image; None if not given.
         category: The image's class within its set; None if not given.
+        question: The question that was asked; None if not given.
+        p_fake: Probability of "fake" against "real" at the verdict token, in [0, 1]; None if not
+            measured.
+        width: Of the image, in pixels; None if not given.
+        height: Likewise.
+        reference: The data set's own explanation of the image; None where it has none.
     """
 
     id: str
@@ -33,10 +39,16 @@ class Prediction:
     source: str | None = None
     generator: str | None = None
     category: str | None = None
+    question: str | None = None
+    p_fake: float | None = None
+    width: int | None = None
+    height: int | None = None
+    reference: str | None = None
 
 
 _REQUIRED = ("id", "label", "question_bank", "completion", "n_completion_tokens")
-_OPTIONAL = ("source", "generator", "category")
+_OPTIONAL_TEXT = ("source", "generator", "category", "question", "reference")
+_OPTIONAL = (*_OPTIONAL_TEXT, "p_fake", "width", "height")
 
 
 def read_predictions(path: str | Path) -> list[Prediction]:
@@ -114,9 +126,17 @@ def _check_values(record: Mapping[str, Any], where: str) -> None:
         raise UserError(f"{where}: n_completion_tokens is {n_tokens!r}; expected a count.")
     if isinstance(record["id"], bool) or not isinstance(record["id"], str | int):
         raise UserError(f"{where}: id is {record['id']!r}; expected a string.")
-    for key in _OPTIONAL:
+    for key in _OPTIONAL_TEXT:
         if not isinstance(record.get(key), str | None):
             raise UserError(f"{where}: {key} is {record[key]!r}; expected a string or no key.")
+    p_fake = record.get("p_fake")
+    is_number = isinstance(p_fake, int | float) and not isinstance(p_fake, bool)
+    if p_fake is not None and not (is_number and 0 <= p_fake <= 1):
+        raise UserError(f"{where}: p_fake is {p_fake!r}; expected a probability or no key.")
+    for key in ("width", "height"):
+        pixels = record.get(key)
+        if pixels is not None and (type(pixels) is not int or pixels < 1):
+            raise UserError(f"{where}: {key} is {pixels!r}; expected pixels or no key.")
 
 
 def _check_against(

@@ -7,6 +7,7 @@ from datasets import disable_progress_bars
 
 from data_prep.embedded import demo_datasets
 from data_prep.prompts import load_prompts
+from data_prep.questions_command import add_questions_command
 from data_prep.writer import write_datasets
 from rewards.errors import run_cli
 
@@ -45,6 +46,7 @@ def main() -> None:
     )
     demo.add_argument("--seed", type=int, default=0, help="decides banks and questions")
     demo.set_defaults(run=build_demo)
+    add_questions_command(commands)
     args = parser.parse_args()
     disable_progress_bars()
     args.run(args)

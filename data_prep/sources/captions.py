@@ -41,7 +41,7 @@ _SHORT = rf"(?:(?:the )?(?:answer|verdict|conclusion|label)(?: is)?:? )?{_WORD.f
 _VERDICT = re.compile(
     rf"(?P<before>\A[\s*\"'“]*|(?<=[.!?\"”*])\s+|\n\s*)"
     rf"(?P<stars>\*{{0,2}}){_LEAD}(?:{_THAT}|{_THE_IMAGE}|{_SHORT})\*{{0,2}}"
-    r"(?:[.!]+\*{0,2}[\"”']?(?=\s|\Z)|\s*\Z|(?=\n)"
+    r"(?:[.!]+\*{0,2}[\"”']?(?=\s|\Z|[^\W\d])|\s*\Z|(?=\n)"
     r"|(?P<reason>,?\s+(?:because|since|as(?! (?:well|such|an?)\b))\s+|\s*[:;–—]\s+|\s+-\s+))",
     re.IGNORECASE,
 )

@@ -1,12 +1,13 @@
 """Look at one encoded image: is it whole, what does it hold, which bytes go into the data set.
 
-``check_image`` decodes every pixel once. A file that any reader would show as it should be is passed
-on byte for byte; only one that would be shown wrongly (turned, transparent, CMYK, more than 8 bits,
-animated, an uncommon format) is written anew: a JPEG as a JPEG with its own quantisation tables, so
-that no new format tells real from fake, anything else losslessly as PNG.
+``check_image`` decodes every pixel once. A file that any reader would show as it should be is
+passed on byte for byte; only one that would be shown wrongly (turned, transparent, CMYK, more than
+8 bits, animated, an uncommon format) is written anew: a JPEG as a JPEG with its own quantisation
+tables, so that no new format tells real from fake, anything else losslessly as PNG.
 
-Grey and palette images are passed on, too: ``data_prep.rows.ROW_FEATURES`` has ``Image(mode="RGB")``,
-so every row opens as RGB, and nothing is lost on the way from one channel to three equal ones.
+Grey and palette images are passed on, too: ``data_prep.rows.ROW_FEATURES`` has
+``Image(mode="RGB")``, so every row opens as RGB, and nothing is lost on the way from one channel to
+three equal ones.
 """
 
 import functools

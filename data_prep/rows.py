@@ -12,7 +12,7 @@ _TURN = {"role": Value("string"), "content": Value("string")}
 ROW_FEATURES = Features(
     {
         "id": Value("string"),
-        "images": Sequence(Image()),
+        "images": Sequence(Image(mode="RGB")),
         "prompt": [_TURN],
         "completion": [_TURN],
         "label": Value("string"),

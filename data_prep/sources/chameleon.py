@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data_prep.items import Dropped, Item
-from data_prep.sources.folder import read_folder
+from data_prep.sources.folder import read_class_folders
 from data_prep.sources.image_files import check_folder, folders_in
 from rewards.errors import UserError
 
@@ -35,4 +35,4 @@ def read_chameleon(root: Path, split: str) -> Iterator[Item | Dropped]:
             f"Chameleon: {root} holds {folders_in(root)}; expected the folders 0_real and 1_fake, "
             "there or in test/. Read another layout with --folder."
         )
-    yield from read_folder(folder, split, name="chameleon", label_map=CLASS_FOLDERS)
+    yield from read_class_folders(folder, "chameleon", "chameleon", CLASS_FOLDERS)

@@ -19,21 +19,17 @@ OPTIONAL_COLUMNS = ("source", "generator", "category")
 
 
 def read_csv(
-    table: Path,
-    split: str,
-    *,
-    name: str = "csv",
-    label_map: Mapping[str, str] | None = None,
+    table: Path, split: str, *, label_map: Mapping[str, str] | None = None
 ) -> Iterator[Item | Dropped]:
     """Yield the images a table lists.
 
     The whole table is checked before the first image is given, so that a wrong line stops a build
-    at its start. Whether a file exists is the builder's question.
+    at its start. Whether a file exists is the builder's question. Ids begin with "csv/" and the
+    table's name, which is the source where the table names none.
 
     Args:
         table: The CSV file.
         split: The split to build; unused.
-        name: Begins every id, and is the source where the table names none.
         label_map: Spellings of labels in lower case, to labels; "real" and "fake" if None.
 
     Raises:
@@ -55,7 +51,7 @@ def read_csv(
         raise UserError(f"{table} lists no images.")
     for line, cells in _lines(table, label_map):
         path = _image_path(table, cells)
-        row_id = f"{name}/{os.path.normpath(cells['path'])}"
+        row_id = f"csv/{table.stem}/{os.path.normpath(cells['path'])}"
         # Each path is given once, at its first line.
         if seen.pop(hash(path), None) is None:
             yield Dropped(row_id, cells["path"], "listed before in the same table")
@@ -65,7 +61,7 @@ def read_csv(
             id=row_id,
             path=Path(path),
             label=label,
-            source=cells.get("source") or name,
+            source=cells.get("source") or table.stem,
             generator=cells.get("generator") or ("camera" if label == "real" else "unknown"),
             category=cells.get("category") or "unknown",
         )

@@ -6,6 +6,7 @@ above the class folder name the source (and the generator of its fakes), as benc
 generators are laid out; all other folders make the category.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,31 +30,36 @@ SPLIT_FOLDERS = frozenset({"train", "training", "val", "valid", "validation", "t
 
 
 def read_folder(
-    root: Path,
-    split: str,
-    *,
-    name: str = "folder",
-    label_map: Mapping[str, str] | None = None,
+    root: Path, split: str, *, label_map: Mapping[str, str] | None = None
 ) -> Iterator[Item | Dropped]:
     """Yield every image below ``root`` with the label of the class folder on its path.
+
+    Ids begin with "folder/" and the root's own name, which is the source where no folder is.
 
     Args:
         root: The tree. All of it is read, whatever ``split``: name the part that is meant.
         split: The split to build; unused.
-        name: Begins every id, and is the source where no folder names one.
         label_map: Names of class folders in lower case, compared whole, to labels; takes the place
             of ``CLASS_FOLDERS``.
 
     Raises:
         UserError: ``root`` is no readable folder, or no image below it lies in a class folder.
     """
+    name = Path(os.path.abspath(root)).name
+    yield from read_class_folders(root, f"folder/{name}", name, label_map)
+
+
+def read_class_folders(
+    root: Path, prefix: str, source: str, label_map: Mapping[str, str] | None
+) -> Iterator[Item | Dropped]:
+    """Yield what ``read_folder`` does, with ids that begin with ``prefix``."""
     check_folder(root, "image folder")
     labelled = False
-    for path in walk_images(root, name):
+    for path in walk_images(root, prefix):
         if isinstance(path, Dropped):
             yield path
             continue
-        item = _labelled(root, path, name, label_map)
+        item = _labelled(root, path, prefix, source, label_map)
         labelled = labelled or isinstance(item, Item)
         yield item
     if not labelled:
@@ -66,7 +72,7 @@ def read_folder(
 
 
 def _labelled(
-    root: Path, path: str, name: str, label_map: Mapping[str, str] | None
+    root: Path, path: str, prefix: str, source: str, label_map: Mapping[str, str] | None
 ) -> Item | Dropped:
     """Return the image at ``path`` with the label its folders give."""
     folders = path.split("/")[:-1]
@@ -74,7 +80,7 @@ def _labelled(
     distinct = {label for label in labels if label}
     if len(distinct) != 1:
         reason = "two class folders disagree" if distinct else "in no class folder"
-        return Dropped(f"{name}/{path}", path, reason)
+        return Dropped(f"{prefix}/{path}", path, reason)
     first = next(index for index, label in enumerate(labels) if label)
     others = [
         (index, folder)
@@ -85,10 +91,10 @@ def _labelled(
     inner = [folder for _, folder in others[1 if outer else 0 :]]
     (label,) = distinct
     return Item(
-        id=f"{name}/{path}",
+        id=f"{prefix}/{path}",
         path=root / path,
         label=label,
-        source=outer or name,
+        source=outer or source,
         generator="camera" if label == "real" else (outer or "unknown"),
         category="/".join(inner) or "unknown",
     )

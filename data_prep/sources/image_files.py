@@ -5,12 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data_prep.items import Dropped
+from data_prep.sources.paths import NOT_AN_IMAGE, has_image_suffix
 from rewards.errors import UserError
-
-# What the builder can decode; everything else is listed as dropped, never tried.
-_JPEG = (".jfif", ".jpe", ".jpeg", ".jpg")
-_OTHER = (".avif", ".bmp", ".gif", ".jp2", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-IMAGE_EXTENSIONS = frozenset({*_JPEG, *_OTHER})
 
 
 def check_folder(root: Path, what: str) -> None:
@@ -76,8 +72,8 @@ def _why_no_image(entry: os.DirEntry[str], path: str) -> str | None:
         return "broken link" if entry.is_symlink() else "not a regular file"
     if entry.name.startswith("."):
         return "hidden file"  # "._x.jpg" of macOS archives, for one
-    if os.path.splitext(entry.name)[1].lower() not in IMAGE_EXTENSIONS:
-        return "not an image file by its extension"
+    if not has_image_suffix(entry.name):
+        return NOT_AN_IMAGE
     if not path.isascii() and path.encode("utf-8", "replace") != os.fsencode(path):
         return "file name is not UTF-8"  # no Parquet file could hold it
     return None

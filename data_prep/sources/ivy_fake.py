@@ -13,6 +13,7 @@ from typing import Any
 
 from data_prep.items import Dropped, Item
 from data_prep.sources.image_files import check_folder
+from data_prep.sources.paths import OUTSIDE, relative_parts
 from rewards.errors import UserError
 from rewards.labels import LABELS
 
@@ -52,8 +53,8 @@ def read_ivy_fake(
         name = f"ivy_fake/{path}"
         if entry["type"] == "video":
             yield Dropped(name, path, "a video")
-        elif path.startswith("/") or ".." in path.split("/"):
-            yield Dropped(name, path, "its path leads out of the data set")
+        elif (parts := relative_parts(path)) is None:
+            yield Dropped(name, path, OUTSIDE)
         elif path in seen:
             yield Dropped(name, path, "listed before in the same file")
         elif drop_leaks and leaking_source(entry):
@@ -62,7 +63,7 @@ def read_ivy_fake(
             seen.add(path)
             yield Item(
                 id=name,
-                path=root / path,
+                path=root.joinpath(*parts),
                 label=label,
                 source=leaking_source(entry) or _text(entry.get("raw_dataset")) or "ivy_fake",
                 generator="camera" if label == "real" else "unknown",

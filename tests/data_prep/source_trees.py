@@ -1,31 +1,20 @@
 """Small trees in the layouts of published data sets, with invented pixels and texts."""
 
-import io
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from data_prep.items import Dropped, Item
+from tests.data_prep.trees import pixels, save
 
 Entries = Iterable[Item | Dropped]
 
 
-def image_bytes(shade: int = 0, kind: str = "PNG") -> bytes:
-    """Return a small image file."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (8, 6), (shade, 64, 128)).save(buffer, format=kind)
-    return buffer.getvalue()
-
-
 def write_images(root: Path, *paths: str) -> Path:
     """Write an image at each path below ``root``, no two alike."""
-    for shade, path in enumerate(paths):
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        kind = "PNG" if path.lower().endswith(".png") else "JPEG"
-        (root / path).write_bytes(image_bytes(shade * 20 % 256, kind))
+    for seed, path in enumerate(paths):
+        save(root / path, pixels(seed))
     return root
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from data_prep.sources.community_forensics import read_community_forensics
 from rewards.errors import UserError
-from tests.data_prep.source_trees import image_bytes, items, labels, reasons
+from tests.data_prep.source_trees import items, labels, reasons
+from tests.data_prep.trees import encoded, pixels
 
 
 def row(n, label, **changes):
@@ -15,7 +16,7 @@ def row(n, label, **changes):
         "format": "PNG",
         "resolution": [8, 6],
         "mode": "RGB",
-        "image_data": image_bytes(n),
+        "image_data": encoded(pixels(n)),
         "model_name": "MadeUpGAN",
         "nsfw_flag": "False",
         "prompt": "",
@@ -49,7 +50,7 @@ def test_one_is_fake_and_every_row_can_be_found_again(tmp_path):
     }
     item = found[f"community_forensics/{SHARD}#2"]
     assert item.row is not None and item.column is not None
-    assert pq.read_table(item.path)[item.column][item.row].as_py() == image_bytes(2)
+    assert pq.read_table(item.path)[item.column][item.row].as_py() == encoded(pixels(2))
 
 
 def test_a_real_image_is_not_of_the_model_it_is_paired_with(tmp_path):

@@ -35,12 +35,12 @@ def test_a_table_is_read_with_or_without_header(write_table, content):
     table = write_table(content)
     found = items(read_csv(table, "test"))
     assert {name: item.label for name, item in found.items()} == {
-        "csv/a.jpg": "real",
-        "csv/sub/b.png": "fake",
+        "csv/table/a.jpg": "real",
+        "csv/table/sub/b.png": "fake",
     }
-    assert found["csv/sub/b.png"].path == table.parent / "sub" / "b.png"
-    assert {item.source for item in found.values()} == {"csv"}
-    assert found["csv/a.jpg"].generator == "camera"
+    assert found["csv/table/sub/b.png"].path == table.parent / "sub" / "b.png"
+    assert {item.source for item in found.values()} == {"table"}
+    assert found["csv/table/a.jpg"].generator == "camera"
 
 
 def test_paths_may_be_absolute_and_hold_commas_and_quotes(write_table, tmp_path):
@@ -53,9 +53,9 @@ def test_more_columns_tell_source_generator_and_category(write_table):
     table = write_table(
         "path,label,generator,source,category\na.jpg,fake,sdxl,web,cats\nb,real,,,\n"
     )
-    first, second = items(read_csv(table, "test", name="mine")).values()
+    first, second = items(read_csv(table, "test")).values()
     assert (first.generator, first.source, first.category) == ("sdxl", "web", "cats")
-    assert (second.generator, second.source, second.category) == ("camera", "mine", "unknown")
+    assert (second.generator, second.source, second.category) == ("camera", "table", "unknown")
 
 
 def test_other_spellings_mean_what_the_user_says(write_table):
@@ -66,7 +66,7 @@ def test_other_spellings_mean_what_the_user_says(write_table):
 def test_a_path_listed_twice_is_given_once(write_table):
     table = write_table("a.jpg,real\n./a.jpg,real\nb.jpg,fake\n")
     entries = list(read_csv(table, "test"))
-    assert labels(entries) == {"csv/a.jpg": "real", "csv/b.jpg": "fake"}
+    assert labels(entries) == {"csv/table/a.jpg": "real", "csv/table/b.jpg": "fake"}
     assert reasons(entries) == {"./a.jpg": "listed before in the same table"}
 
 

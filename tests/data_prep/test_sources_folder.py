@@ -8,6 +8,7 @@ import pytest
 from data_prep.sources.chameleon import read_chameleon
 from data_prep.sources.folder import folder_label, read_folder
 from data_prep.sources.label_map import parse_label_map
+from data_prep.sources.paths import NOT_AN_IMAGE
 from rewards.errors import UserError
 from tests.data_prep.source_trees import items, labels, reasons, write_images
 
@@ -37,15 +38,20 @@ def test_a_folder_gives_a_label_by_its_whole_name(folder, label):
     assert folder_label(folder) == label
 
 
-def test_images_of_any_depth_and_case_are_found(tmp_path):
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "mine"
+
+
+def test_images_of_any_depth_and_case_are_found(root):
     write_images(
-        tmp_path, "real/a.jpg", "Fake/deep/er/b.PNG", "progan/car/0_real/c.png", "val/ai/d.JPEG"
+        root, "real/a.jpg", "Fake/deep/er/b.PNG", "progan/car/0_real/c.png", "val/ai/d.JPEG"
     )
-    assert labels(read_folder(tmp_path, "test")) == {
-        "folder/real/a.jpg": "real",
-        "folder/Fake/deep/er/b.PNG": "fake",
-        "folder/progan/car/0_real/c.png": "real",
-        "folder/val/ai/d.JPEG": "fake",
+    assert labels(read_folder(root, "test")) == {
+        "folder/mine/real/a.jpg": "real",
+        "folder/mine/Fake/deep/er/b.PNG": "fake",
+        "folder/mine/progan/car/0_real/c.png": "real",
+        "folder/mine/val/ai/d.JPEG": "fake",
     }
 
 
@@ -61,33 +67,33 @@ def test_images_of_any_depth_and_case_are_found(tmp_path):
         ("test/fake/a.jpg", "mine", "unknown", "unknown"),
     ],
 )
-def test_folders_tell_source_generator_and_category(tmp_path, path, source, generator, category):
-    write_images(tmp_path, path)
-    (item,) = items(read_folder(tmp_path, "test", name="mine")).values()
+def test_folders_tell_source_generator_and_category(root, path, source, generator, category):
+    write_images(root, path)
+    (item,) = items(read_folder(root, "test")).values()
     assert (item.source, item.generator, item.category) == (source, generator, category)
     assert item.path.read_bytes()
 
 
 def test_ids_and_order_do_not_depend_on_the_disk(tmp_path):
     names = [f"{label}/{n}.png" for label in ("fake", "real") for n in (10, 9, 1)]
-    write_images(tmp_path / "a", *names)
-    write_images(tmp_path / "b", *reversed(names))
-    first, second = (list(items(read_folder(tmp_path / side, "test"))) for side in "ab")
-    assert first == second == sorted(first)
+    first = write_images(tmp_path / "a" / "mine", *names)
+    second = write_images(tmp_path / "b" / "mine", *reversed(names))
+    ids = [list(items(read_folder(root, "test"))) for root in (first, second)]
+    assert ids[0] == ids[1] == sorted(ids[0])
 
 
-def test_what_is_no_labelled_image_is_listed_with_the_reason(tmp_path):
-    write_images(tmp_path, "real/a.jpg", "other/b.jpg", "fake/nature/c.jpg", "d.jpg")
+def test_what_is_no_labelled_image_is_listed_with_the_reason(root):
+    write_images(root, "real/a.jpg", "other/b.jpg", "fake/nature/c.jpg", "d.jpg")
     for name in ("real/notes.txt", "real/._a.jpg", "real/noextension"):
-        (tmp_path / name).write_bytes(b"x")
-    (tmp_path / "real" / "gone.jpg").symlink_to(tmp_path / "nothing.jpg")
-    os.mkfifo(tmp_path / "real" / "pipe.jpg")
-    assert reasons(read_folder(tmp_path, "test")) == {
+        (root / name).write_bytes(b"x")
+    (root / "real" / "gone.jpg").symlink_to(root / "nothing.jpg")
+    os.mkfifo(root / "real" / "pipe.jpg")
+    assert reasons(read_folder(root, "test")) == {
         "other/b.jpg": "in no class folder",
         "d.jpg": "in no class folder",
         "fake/nature/c.jpg": "two class folders disagree",
-        "real/notes.txt": "not an image file by its extension",
-        "real/noextension": "not an image file by its extension",
+        "real/notes.txt": NOT_AN_IMAGE,
+        "real/noextension": NOT_AN_IMAGE,
         "real/._a.jpg": "hidden file",
         "real/gone.jpg": "broken link",
         "real/pipe.jpg": "not a regular file",
@@ -96,24 +102,24 @@ def test_what_is_no_labelled_image_is_listed_with_the_reason(tmp_path):
 
 def test_linked_folders_are_read_and_loops_are_not(tmp_path):
     write_images(tmp_path / "elsewhere", "a.jpg")
-    write_images(tmp_path / "tree", "real/b.jpg")
-    (tmp_path / "tree" / "fake").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "tree" / "real" / "loop").symlink_to(tmp_path / "tree")
+    write_images(tmp_path / "mine", "real/b.jpg")
+    (tmp_path / "mine" / "fake").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "mine" / "real" / "loop").symlink_to(tmp_path / "mine")
     (tmp_path / "elsewhere" / "self").symlink_to(tmp_path / "elsewhere")
-    entries = list(read_folder(tmp_path / "tree", "test"))
-    assert labels(entries) == {"folder/fake/a.jpg": "fake", "folder/real/b.jpg": "real"}
+    entries = list(read_folder(tmp_path / "mine", "test"))
+    assert labels(entries) == {"folder/mine/fake/a.jpg": "fake", "folder/mine/real/b.jpg": "real"}
     assert reasons(entries) == {
         "fake/self": "link back to a folder above it",
         "real/loop": "link back to a folder above it",
     }
 
 
-def test_a_name_that_no_data_set_could_hold_is_listed(tmp_path):
-    write_images(tmp_path, "real/ä€.jpg")
-    (tmp_path / "real" / os.fsdecode(b"\xff.jpg")).write_bytes(b"x")
-    write_images(tmp_path, os.path.join("fake", os.fsdecode(b"\xfe"), "c.jpg"))
-    entries = list(read_folder(tmp_path, "test"))
-    assert labels(entries) == {"folder/real/ä€.jpg": "real"}
+def test_a_name_that_no_data_set_could_hold_is_listed(root):
+    write_images(root, "real/ä€.jpg")
+    (root / "real" / os.fsdecode(b"\xff.jpg")).write_bytes(b"x")
+    write_images(root, os.path.join("fake", os.fsdecode(b"\xfe"), "c.jpg"))
+    entries = list(read_folder(root, "test"))
+    assert labels(entries) == {"folder/mine/real/ä€.jpg": "real"}
     assert reasons(entries) == {
         "real/\\xff.jpg": "file name is not UTF-8",
         "fake/\\xfe/c.jpg": "file name is not UTF-8",
@@ -132,12 +138,12 @@ def as_nobody(function):
 
 
 @pytest.fixture
-def open_path(tmp_path_factory):
+def open_path(tmp_path):
     """Return a folder that everybody can reach."""
-    path = tmp_path_factory.mktemp("open")
-    for folder in (path, path.parent, path.parent.parent):
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
         folder.chmod(0o755)
-    return path
+    (tmp_path / "mine").mkdir(mode=0o755)
+    return tmp_path / "mine"
 
 
 def test_an_unreadable_folder_is_listed_and_the_rest_is_read(open_path):
@@ -145,7 +151,7 @@ def test_an_unreadable_folder_is_listed_and_the_rest_is_read(open_path):
     (open_path / "fake" / "closed").chmod(0)
     entries = as_nobody(lambda: list(read_folder(open_path, "test")))
     (open_path / "fake" / "closed").chmod(0o755)
-    assert labels(entries) == {"folder/real/a.jpg": "real"}
+    assert labels(entries) == {"folder/mine/real/a.jpg": "real"}
     assert reasons(entries) == {"fake/closed": "folder cannot be read (Permission denied)"}
 
 
@@ -155,11 +161,11 @@ def test_an_unreadable_root_is_an_error(open_path):
         as_nobody(lambda: list(read_folder(open_path / "closed", "test")))
 
 
-def test_a_label_map_takes_the_place_of_the_names(tmp_path):
-    write_images(tmp_path, "0/a.jpg", "1/b.jpg", "real/c.jpg")
+def test_a_label_map_takes_the_place_of_the_names(root):
+    write_images(root, "0/a.jpg", "1/b.jpg", "real/c.jpg")
     label_map = parse_label_map(["0=fake", "1=real"])
-    entries = list(read_folder(tmp_path, "test", label_map=label_map))
-    assert labels(entries) == {"folder/0/a.jpg": "fake", "folder/1/b.jpg": "real"}
+    entries = list(read_folder(root, "test", label_map=label_map))
+    assert labels(entries) == {"folder/mine/0/a.jpg": "fake", "folder/mine/1/b.jpg": "real"}
     assert reasons(entries) == {"real/c.jpg": "in no class folder"}
 
 
@@ -181,13 +187,13 @@ def a_file(tmp_path: Path) -> Path:
 
 
 def no_class_folders(tmp_path: Path) -> Path:
-    return write_images(tmp_path / "tree", "cats/a.jpg", "dogs/b.jpg")
+    return write_images(tmp_path / "mine", "cats/a.jpg", "dogs/b.jpg")
 
 
 def empty_class_folders(tmp_path: Path) -> Path:
     for name in ("real", "fake"):
-        (tmp_path / "tree" / name).mkdir(parents=True)
-    return tmp_path / "tree"
+        (tmp_path / "mine" / name).mkdir(parents=True)
+    return tmp_path / "mine"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import pytest
 
 from data_prep.sources.ivy_fake import read_ivy_fake
+from data_prep.sources.paths import OUTSIDE
 from rewards.errors import UserError
 from tests.data_prep.source_trees import items, labels, reasons, write_images, write_jsonl
 
@@ -82,8 +83,8 @@ def test_videos_repeated_and_outside_paths_are_listed(ivy):
     assert reasons(entries) == {
         "media/image/test/v.mp4": "a video",
         "media/image/test/a.jpg": "listed before in the same file",
-        "../x.jpg": "its path leads out of the data set",
-        "/x.jpg": "its path leads out of the data set",
+        "../x.jpg": OUTSIDE,
+        "/x.jpg": OUTSIDE,
     }
 
 

@@ -1,17 +1,16 @@
-"""``python -m data_prep questions``: have a language model write questions for a bank."""
+"""``questions``: have a language model write new questions for a bank."""
 
 import argparse
 import shlex
-import sys
 from dataclasses import MISSING, fields
-from typing import Any
 
+from data_prep.commands.options import Commands
 from data_prep.question_writer import QuestionRequest, write_questions
 from rewards.labels import ALL_BANKS
 
 
-def add_questions_command(commands: Any) -> None:
-    """Add the command to the subparsers of ``python -m data_prep``."""
+def add_command(commands: Commands) -> None:
+    """Add the command to the command line."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "questions", help="new questions for a bank, written by a language model"
     )
@@ -36,20 +35,23 @@ def add_questions_command(commands: Any) -> None:
     add("--max_tokens", type=int, help="length of an answer (default: 1024)")
     add("--max_model_len", type=int, help="vLLM: prompt and answer (default: the model's own)")
     add("--timeout_s", type=float, help="endpoint: seconds for an answer (default: 120)")
-    parser.set_defaults(run=run_questions)
+    parser.set_defaults(run=run)
 
 
-def run_questions(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Write the questions, and say what is there."""
     names = [field.name for field in fields(QuestionRequest)]
     chosen = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     request = QuestionRequest(**chosen)
     limit = f"in at most {request.round_limit} rounds of {request.questions_per_round}"
-    _say(f"Asking {request.questions_from} for {request.num} {request.bank} questions, {limit} …")
+    print(
+        f"Asking {request.questions_from} for {request.num} {request.bank} questions, {limit} …",
+        flush=True,
+    )
     write_questions(request, args.output_file, command=command_of(request, args.output_file))
-    _say(f"{args.output_file}: {request.num} new {request.bank} questions")
-    _say(f"  not taken, with the reasons: {args.output_file}.rejected.jsonl")
-    _say(f"  use them with: --prompts_file {args.output_file}")
+    print(f"{args.output_file}: {request.num} new {request.bank} questions", flush=True)
+    print(f"  not taken, with the reasons: {args.output_file}.rejected.jsonl", flush=True)
+    print(f"  use them with: --prompts_file {args.output_file}", flush=True)
 
 
 def command_of(request: QuestionRequest, output_file: str) -> str:
@@ -60,8 +62,3 @@ def command_of(request: QuestionRequest, output_file: str) -> str:
         if field.default is MISSING or value != field.default:
             words += [f"--{field.name}"] if value is True else [f"--{field.name}", str(value)]
     return shlex.join([*words, "--output_file", output_file])
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()

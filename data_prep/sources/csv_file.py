@@ -38,10 +38,11 @@ def read_csv(
             labels.
     """
     label_map = PLAIN_LABELS if label_map is None else label_map
+    folder, name = str(table.parent), table.stem
     seen: dict[int, str] = {}
     for line, cells in _lines(table, label_map):
         label = _label(cells, label_map, table, line)
-        key = hash(_image_path(table, cells))
+        key = hash(_image_path(folder, cells))
         if seen.setdefault(key, label) != label:
             raise UserError(
                 f"{table}, line {line}: {cells['path']!r} is {label} here and {seen[key]} before; "
@@ -50,8 +51,8 @@ def read_csv(
     if not seen:
         raise UserError(f"{table} lists no images.")
     for line, cells in _lines(table, label_map):
-        path = _image_path(table, cells)
-        row_id = f"csv/{table.stem}/{os.path.normpath(cells['path'])}"
+        path = _image_path(folder, cells)
+        row_id = f"csv/{name}/{os.path.normpath(cells['path'])}"
         # Each path is given once, at its first line.
         if seen.pop(hash(path), None) is None:
             yield Dropped(row_id, cells["path"], "listed before in the same table")
@@ -61,7 +62,7 @@ def read_csv(
             id=row_id,
             path=Path(path),
             label=label,
-            source=cells.get("source") or table.stem,
+            source=cells.get("source") or name,
             generator=cells.get("generator") or ("camera" if label == "real" else "unknown"),
             category=cells.get("category") or "unknown",
         )
@@ -130,6 +131,6 @@ def _label(cells: Mapping[str, str], label_map: Mapping[str, str], table: Path, 
     return label
 
 
-def _image_path(table: Path, cells: Mapping[str, str]) -> str:
+def _image_path(folder: str, cells: Mapping[str, str]) -> str:
     """Return where the image lies; equal for two spellings of one path."""
-    return os.path.normpath(os.path.join(table.parent, cells["path"]))
+    return os.path.normpath(os.path.join(folder, cells["path"]))

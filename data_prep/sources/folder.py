@@ -6,10 +6,12 @@ above the class folder name the source (and the generator of its fakes), as benc
 generators are laid out; all other folders make the category.
 """
 
+import functools
 import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from data_prep.items import Dropped, Item
 from data_prep.sources.image_files import check_folder, folders_in, walk_images
@@ -27,6 +29,15 @@ CLASS_FOLDERS: Mapping[str, str] = {
     "synthetic": "fake",
 }
 SPLIT_FOLDERS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
+
+
+class _Told(NamedTuple):
+    """The fields of an ``Item`` that its folders tell, in the order of the fields."""
+
+    label: str
+    source: str
+    generator: str
+    category: str
 
 
 def read_folder(
@@ -55,13 +66,21 @@ def read_class_folders(
     """Yield what ``read_folder`` does, with ids that begin with ``prefix``."""
     check_folder(root, "image folder")
     labelled = False
+
+    @functools.lru_cache(maxsize=1024)  # thousands of files lie in one folder
+    def told(folder: str) -> _Told | str:
+        return _what_folders_tell(folder, source, label_map)
+
     for path in walk_images(root, prefix):
         if isinstance(path, Dropped):
             yield path
             continue
-        item = _labelled(root, path, prefix, source, label_map)
-        labelled = labelled or isinstance(item, Item)
-        yield item
+        what = told(path.rpartition("/")[0])
+        if isinstance(what, str):
+            yield Dropped(f"{prefix}/{path}", path, what)
+            continue
+        labelled = True
+        yield Item(f"{prefix}/{path}", root / path, *what)
     if not labelled:
         names = label_map if label_map is not None else CLASS_FOLDERS
         raise UserError(
@@ -71,17 +90,15 @@ def read_class_folders(
         )
 
 
-def _labelled(
-    root: Path, path: str, prefix: str, source: str, label_map: Mapping[str, str] | None
-) -> Item | Dropped:
-    """Return the image at ``path`` with the label its folders give."""
-    folders = path.split("/")[:-1]
+def _what_folders_tell(path: str, source: str, label_map: Mapping[str, str] | None) -> _Told | str:
+    """Return what the folders on a path tell of an image, or why they tell no label."""
+    folders = path.split("/") if path else []
     labels = [folder_label(folder, label_map) for folder in folders]
     distinct = {label for label in labels if label}
     if len(distinct) != 1:
-        reason = "two class folders disagree" if distinct else "in no class folder"
-        return Dropped(f"{prefix}/{path}", path, reason)
-    first = next(index for index, label in enumerate(labels) if label)
+        return "two class folders disagree" if distinct else "in no class folder"
+    (label,) = distinct
+    first = labels.index(label)
     others = [
         (index, folder)
         for index, (folder, label) in enumerate(zip(folders, labels, strict=True))
@@ -89,10 +106,7 @@ def _labelled(
     ]
     outer = others[0][1] if others and others[0][0] < first else None
     inner = [folder for _, folder in others[1 if outer else 0 :]]
-    (label,) = distinct
-    return Item(
-        id=f"{prefix}/{path}",
-        path=root / path,
+    return _Told(
         label=label,
         source=outer or source,
         generator="camera" if label == "real" else (outer or "unknown"),

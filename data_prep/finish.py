@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from data_prep.card import SplitSummary, render_card
 from data_prep.plan import Plan, read_dropped
 from data_prep.settings import BuildRequest
-from data_prep.shards import Shard, data_file
+from data_prep.shards import Shard, data_file, part_file
 from data_prep.sources.licences import licence_of
 from data_prep.writer import COUNTED_COLUMNS, MANIFEST_COLUMNS, update_manifest
 from rewards.errors import UserError
@@ -86,8 +86,7 @@ def _all_dropped(plan: Plan, parts: Sequence[dict[str, Any]]) -> Iterator[dict[s
 
 
 def _part(building: Path, shard: Shard) -> dict[str, Any]:
-    path = building / "parts" / f"{shard.name}.json"
-    return json.loads(path.read_text(encoding="utf-8"))
+    return json.loads(part_file(building, shard).read_text(encoding="utf-8"))
 
 
 def _manifest_hash(building: Path, shards: Sequence[Shard]) -> str:

@@ -96,7 +96,7 @@ def check_image(data: bytes, *, decode: bool = True) -> CheckedImage:
         BadImage: The bytes are no image, are truncated or corrupt, or hold too many pixels.
     """
     image = _open(data)
-    if image.format == "PNG" and not _png_is_whole(data):
+    if decode and not _reaches_its_end(data, image):
         raise BadImage(CORRUPT)
     changes = _changes(image)
     if changes:
@@ -192,8 +192,12 @@ def _open(data: bytes) -> Image.Image:
     return image
 
 
-def _png_is_whole(data: bytes) -> bool:
-    """Whether the chunks reach to the last one; Pillow stops at the last pixel."""
+def _reaches_its_end(data: bytes, image: Image.Image) -> bool:
+    """Whether the end mark is there: Pillow is content with the last pixel."""
+    if _format(image) == "JPEG":  # no mark can stand within the data of a scan
+        return data.find(b"\xff\xd9", max(0, data.rfind(b"\xff\xda"))) >= 0
+    if image.format != "PNG":
+        return True
     position = 8
     while position + 12 <= len(data):
         length = int.from_bytes(data[position : position + 4], "big")

@@ -92,6 +92,16 @@ def data_file(folder: Path, shard: Shard) -> Path:
     return folder / "set" / "data" / f"{shard.name}.parquet"
 
 
+def measurement_file(folder: Path, shard: Shard) -> Path:
+    """Return where the measurements of a shard lie."""
+    return folder / "set" / "measurements" / f"{shard.name}.parquet"
+
+
+def part_file(folder: Path, shard: Shard) -> Path:
+    """Return where the counts and the left-out entries of a shard lie."""
+    return folder / "parts" / f"{shard.name}.json"
+
+
 def write_shard(
     folder: Path,
     plan_path: Path,
@@ -114,7 +124,7 @@ def write_shard(
     """
     summary = _Summary()
     measured: list[dict[str, Any]] = []
-    with _whole(folder, data_file(folder, shard)) as path:
+    with whole(folder, data_file(folder, shard)) as path:
         with _RowWriter(path) as writer:
             for number, result in enumerate(_rows(plan_path, shard, settings), start=1):
                 summary.add(result)
@@ -123,10 +133,10 @@ def write_shard(
                     measured.append(result.measurements)
                 if number % COUNT_EVERY == 0:
                     count(COUNT_EVERY)
-        with _whole(folder, folder / "set" / "measurements" / f"{shard.name}.parquet") as side_path:
+        with whole(folder, measurement_file(folder, shard)) as side_path:
             table = pa.Table.from_pylist(measured, schema=MEASUREMENT_SCHEMA)
             pq.write_table(table, side_path, compression="zstd")
-        write_text(folder / "parts" / f"{shard.name}.json", json.dumps(summary.to_dict()))
+        write_text(part_file(folder, shard), json.dumps(summary.to_dict()))
     count((shard.stop - shard.start) % COUNT_EVERY)
 
 
@@ -262,7 +272,7 @@ def open_row_writer(path: Path) -> pq.ParquetWriter:
 
 
 @contextmanager
-def _whole(folder: Path, path: Path) -> Iterator[Path]:
+def whole(folder: Path, path: Path) -> Iterator[Path]:
     """Give a temporary path and, if all went well, move what was written there to ``path``."""
     temporary = folder / "tmp" / f"{path.parent.name}-{path.name}.{os.getpid()}"
     try:

@@ -7,14 +7,18 @@ an answer is a label only where the question's text says which.
 """
 
 import json
+import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from data_prep.items import Dropped, Item
 from data_prep.sources.image_files import check_folder
 from rewards.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 MEDIA_FOLDER = "media_data"
 QUESTION_FILES = ("true_or_false.json", "image_tf*.json")
@@ -37,7 +41,8 @@ def read_loki(
 ) -> Iterator[Item | Dropped]:
     """Yield every image that a true/false question gives a label, once.
 
-    An image that several questions ask about needs the same label from all of them.
+    An image that several questions ask about needs the same label from all of them. Other counts
+    than ``EXPECTED_COUNTS`` are a warning, unless ``questions`` is given.
 
     Args:
         root: Holds ``media_data/`` and, where ``questions`` is None, the questions.
@@ -72,6 +77,8 @@ def read_loki(
             continue
         generator = "camera" if label == "real" else "unknown"
         yield Item(name, root / image, label, "loki", generator, categories[image])
+    if questions is None:
+        _warn_of_other_counts(labels.values())
 
 
 def find_questions(root: Path) -> list[Path]:
@@ -139,6 +146,12 @@ def what_yes_means(question: str) -> str | None:
     asks = {"fake": bool(_ASKS_IF_FAKE.search(text)), "real": bool(_ASKS_IF_REAL.search(text))}
     meanings = [label for label, found in asks.items() if found]
     return meanings[0] if len(meanings) == 1 else None
+
+
+def _warn_of_other_counts(labels: Iterable[str | None]) -> None:
+    counts = Counter(label for label in labels if label)
+    if counts != EXPECTED_COUNTS:
+        logger.warning("LOKI: found %s, published are %s.", dict(counts), EXPECTED_COUNTS)
 
 
 def _entries(file: Path) -> list[dict[str, Any]]:

@@ -130,6 +130,19 @@ def test_a_question_without_a_sure_label_is_listed(loki, changes, reason):
     assert list(reasons(entries).values()) == [reason]
 
 
+def test_other_counts_than_published_are_a_warning(loki, caplog):
+    root = loki([question("a.png", ASKS_IF_REAL, "Yes")])
+    list(read_loki(root, "test", questions=[root / "true_or_false.json"]))
+    assert not caplog.text
+    list(read_loki(root, "test"))
+    assert "found {'real': 1}, published are {'real': 900, 'fake': 1317}" in caplog.text
+    caplog.clear()
+    real = [question(f"{n}.png", ASKS_IF_REAL, "Yes") for n in range(900)]
+    fake = [question(f"{n}.jpg", ASKS_IF_FAKE, "Yes") for n in range(1317)]
+    assert len(labels(read_loki(loki(real + fake), "test"))) == 2217
+    assert not caplog.text
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
 def test_questions_may_be_in_any_unicode_encoding(loki, encoding):
     root = loki([question("a.png", ASKS_IF_REAL, "Yes")], encoding=encoding)

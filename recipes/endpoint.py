@@ -44,7 +44,7 @@ class EndpointArguments:
         if self.concurrency < 1 or self.max_retries < 0 or self.request_timeout <= 0:
             raise ValueError(
                 f"concurrency={self.concurrency}, max_retries={self.max_retries} and "
-                f"request_timeout={self.request_timeout} must be at least 1, at least 0 and above 0."
+                f"request_timeout={self.request_timeout} must be at least 1, 0 and above 0."
             )
         if self.requests_per_minute is not None and self.requests_per_minute <= 0:
             raise ValueError(
@@ -86,7 +86,9 @@ def read_completion(reply: Any, score_verdicts: bool) -> Generated:
         text = message.content or getattr(message, "refusal", None) or ""
         counts = (usage.completion_tokens, usage.prompt_tokens)
     except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"expected one choice and its usage, found {str(reply)[:200]!r}") from error
+        raise ValueError(
+            f"expected one choice and its usage, found {str(reply)[:200]!r}"
+        ) from error
     if not isinstance(text, str) or not all(isinstance(count, int) for count in counts):
         raise ValueError(f"expected text and token counts, found {text!r} and {counts}")
     reasoning = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
@@ -216,9 +218,8 @@ class Endpoint:
             what = f"answers with something else than a chat completion: {_said(error)}"
         return UserError(
             f"the endpoint {self._args.endpoint} {what}, after up to {self._args.max_retries} "
-            f"retries. Check the address, OPENAI_API_KEY, the model's name {self._model!r} and, for "
-            "status 400, --score_verdicts false. What was answered is kept: the same command goes "
-            "on."
+            f"retries. Check the address, OPENAI_API_KEY, the model's name {self._model!r} and, for status "
+            "400, --score_verdicts false. What was answered is kept: the same command goes on."
         )
 
 

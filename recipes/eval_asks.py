@@ -16,7 +16,7 @@ from datasets import Dataset
 from tqdm import tqdm
 
 from data_prep.prompts import Prompts
-from recipes.eval_images import UnreadableImage, read_image
+from recipes.eval_images import UnreadableImage, read_image, stored_rows
 from recipes.generation import Generated, Request
 from recipes.partial import append_chunk, read_partial
 from recipes.robustness import Change
@@ -111,7 +111,7 @@ def answer(
     """Ask what is missing of a shard, saving after each chunk.
 
     Args:
-        rows: From ``eval_images.undecoded``.
+        rows: From ``eval_images.open_rows``.
         folder: Of the evaluation.
         ask: What is asked.
         settings: How.
@@ -144,8 +144,8 @@ def _answer_chunk(
     """Yield the records of a chunk as they come."""
     asked: list[tuple[dict[str, Any], str]] = []
     requests: list[Request] = []
-    for place, banks in chunk:
-        row = rows[place]
+    stored = stored_rows(rows, [place for place, _ in chunk])
+    for row, (_, banks) in zip(stored, chunk, strict=True):
         try:
             image, encoded = read_image(row["images"])
         except UnreadableImage as error:

@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,8 +12,11 @@ import PIL.Image
 import PIL.ImageOps
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Dataset, Image, List
+from datasets import Dataset, Image
 from tqdm import tqdm
+
+from data_prep.loading import TEST_COLUMNS, load_rows
+from rewards.errors import UserError
 
 THUMBNAIL_SIDE = 160  # pixels of the longer side at most
 _BATCH = 256  # encoded images held in memory while thumbnails are made
@@ -35,9 +39,26 @@ class EvalImage(NamedTuple):
     encoded: bytes | None
 
 
-def undecoded(rows: Dataset) -> Dataset:
-    """Return ``rows`` with the images as stored, to be decoded one by one."""
-    return rows.cast_column("images", List(Image(decode=False)))
+def open_rows(dataset_name: str, split: str, max_rows: int | None) -> Dataset:
+    """Return the rows to ask about.
+
+    Raises:
+        UserError: The data set cannot serve, see ``load_rows``, or two rows have one id.
+    """
+    rows = load_rows(dataset_name, split, TEST_COLUMNS)
+    rows = rows.select(range(min(max_rows or len(rows), len(rows))))
+    twice = [row_id for row_id, n in Counter(rows["id"]).items() if n > 1]
+    if twice:
+        raise UserError(
+            f"data set {dataset_name}: {len(twice)} ids stand in several rows (the first is "
+            f"{twice[0]!r}); expected each once. Evaluate a split in which every image stands once."
+        )
+    return rows
+
+
+def stored_rows(rows: Dataset, places: Sequence[int]) -> list[dict[str, Any]]:
+    """Return the rows at ``places`` with their images as stored: nothing is decoded or copied."""
+    return rows.with_format("arrow")[list(places)].to_pylist()
 
 
 def read_image(images: Sequence[Mapping[str, Any]] | None) -> EvalImage:
@@ -78,15 +99,14 @@ def write_thumbnails(rows: Dataset, path: Path) -> None:
     """Write a Parquet file with ``id`` and ``webp`` of every row, whole or not at all.
 
     Args:
-        rows: From ``undecoded``; images that can be read.
-        path: File to write; one that is there is left as it is.
+        rows: From ``open_rows``; images that can be read.
+        path: File to write.
     """
-    if path.is_file():
-        return
     files: list[bytes] = []
     with ThreadPoolExecutor() as pool, tqdm(total=len(rows), desc="thumbnails") as progress:
         for start in range(0, len(rows), _BATCH):
-            batch = rows[start : start + _BATCH]["images"]
+            places = range(start, min(start + _BATCH, len(rows)))
+            batch = [row["images"] for row in stored_rows(rows, places)]
             files += pool.map(thumbnail, batch)
             progress.update(len(batch))
     table = pa.table({"id": list(rows["id"]), "webp": files})

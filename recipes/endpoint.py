@@ -8,7 +8,7 @@ import asyncio
 import base64
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -182,7 +182,7 @@ class Endpoint:
         finally:
             for task in waiting:
                 task.cancel()
-            self._loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
+            self._loop.run_until_complete(_end_of(waiting))
 
     async def _answer(
         self, request: Request, num_generations: int, settings: dict[str, Any], score: bool
@@ -218,9 +218,15 @@ class Endpoint:
             what = f"answers with something else than a chat completion: {_said(error)}"
         return UserError(
             f"the endpoint {self._args.endpoint} {what}, after up to {self._args.max_retries} "
-            f"retries. Check the address, OPENAI_API_KEY, the model's name {self._model!r} and, for status "
-            "400, --score_verdicts false. What was answered is kept: the same command goes on."
+            f"retries. Check the address, OPENAI_API_KEY, the model's name {self._model!r} and, "
+            "for status 400, --score_verdicts false. What was answered is kept: the same command "
+            "goes on."
         )
+
+
+async def _end_of(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Wait for tasks that were cancelled; what they raise matters no more."""
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _said(error: Exception) -> str:

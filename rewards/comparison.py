@@ -71,6 +71,9 @@ def constant_answer(judged: Judged, label: str) -> Judged:
         verdict=np.full_like(judged.verdict, LABELS.index(label)),
         well_formed=np.ones_like(judged.well_formed),
         thinking=np.zeros_like(judged.thinking),
+        hidden_thinking=np.zeros_like(judged.hidden_thinking),
+        repeats=np.zeros_like(judged.repeats),
+        p_fake=np.full_like(judged.p_fake, np.nan),
         n_tokens=np.zeros_like(judged.n_tokens),
     )
 

@@ -13,7 +13,9 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from markupsafe import Markup
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from rewards.files import write_text
 
@@ -109,6 +111,12 @@ def frame(n_rows: int = 1, n_columns: int = 1, height: float = 3.0, **options: A
         layout="constrained",
         **options,
     )
+
+
+def plain_numbers(axis: Axis) -> None:
+    """Write the numbers of a logarithmic axis as 1, 10, 100; between them, ticks alone."""
+    axis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def legend(figure: Figure, axis: plt.Axes, n_columns: int = 4) -> None:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from rewards.errors import UserError
 from rewards.judged import Judged, judge
+from rewards.metrics import compute_metrics
 from rewards.records import Prediction, read_predictions
 
 FORCED = {"forced direct": "forced_direct.jsonl", "forced think": "forced_think.jsonl"}
@@ -44,6 +45,12 @@ class Evaluation:
     def judged(self) -> Judged:
         """The predictions, judged, in their order."""
         return judge(self.predictions)
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """Content of ``metrics.json``; computed where there is none."""
+        path = self.folder / "metrics.json"
+        return read_json(path) or compute_metrics(self.judged)
 
 
 def read_evaluation(folder: Path) -> Evaluation:

@@ -21,6 +21,7 @@ from recipes.report.samples import (
     thumbnail_blocks,
 )
 from recipes.report.tables import Table
+from rewards.blocks import split_blocks
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -76,6 +77,7 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters["segments"] = segments
+    environment.filters["thought"] = lambda block: split_blocks(block).inside
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = environment.get_template("report.html").render(

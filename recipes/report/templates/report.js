@@ -118,8 +118,10 @@
   function completion(i) {
     const box = element("div", "completion");
     answers.completion[i].forEach((text, part) => {
-      // Odd parts are think blocks.
-      if (text.trim()) box.append(element("span", part % 2 ? "think" : "outside", text.trim()));
+      // Odd parts are think blocks, their tags included.
+      const empty = !text.replace("<think>", "").replace("</think>", "").trim();
+      const className = part % 2 === 0 ? "outside" : empty ? "think empty" : "think";
+      if (text.trim()) box.append(element("span", className, text.trim()));
     });
     if (!box.childElementCount) box.append(element("em", "", "(empty)"));
     return box;
@@ -341,6 +343,9 @@
     if (open) openAnswer(Number(open.dataset.answer));
   });
   window.addEventListener("hashchange", () => readHash() && section.scrollIntoView());
+
+  section.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
+  byId("filter-box").open = window.matchMedia("(min-width: 40rem)").matches;
 
   for (const facet of facets) state[facet.key] = "";
   makeFilters();

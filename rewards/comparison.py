@@ -9,6 +9,7 @@ from rewards.bootstrap import Interval, interval, resampled_sums, sum_by_unit
 from rewards.errors import UserError
 from rewards.judged import Judged
 from rewards.labels import LABELS, check_label
+from rewards.pairing import questions
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def accuracy_difference(
     Raises:
         UserError: The two do not answer the same questions, or disagree on a label.
     """
-    theirs = theirs.select(_order_of(_questions(ours), _questions(theirs)))
+    theirs = theirs.select(_order_of(questions(ours), questions(theirs)))
     differing = np.flatnonzero(theirs.label != ours.label)
     if len(differing):
         raise UserError(
@@ -81,10 +82,6 @@ def constant_answer(judged: Judged, label: str) -> Judged:
 def best_constant(judged: Judged) -> str:
     """Return the label that is right most often when it is always given."""
     return LABELS[int(np.bincount(judged.label, minlength=len(LABELS)).argmax())]
-
-
-def _questions(judged: Judged) -> list[tuple[str, str]]:
-    return list(zip(judged.id.tolist(), judged.question_bank.tolist(), strict=True))
 
 
 def _order_of(

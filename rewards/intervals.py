@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from rewards.bootstrap import Interval, interval, resampled_sums, sum_by_unit
 from rewards.confusion import N_CELLS, N_VERDICTS, cell_of, classification
 from rewards.judged import Judged

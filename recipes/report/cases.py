@@ -198,14 +198,14 @@ def _furthest(images: dict[str, ByBank]) -> Case:
     return Case("Most confidently wrong", rule, len(distances), len(images), answers)
 
 
-def _disagreements(
-    runs: Sequence[Evaluation], answers: Sequence[dict[str, ByBank]]
-) -> list[Case]:
+def _disagreements(runs: Sequence[Evaluation], answers: Sequence[dict[str, ByBank]]) -> list[Case]:
     cases = []
     for other, theirs in zip(runs[1:], answers[1:], strict=True):
         for better, worse, first in ((runs[0], other, True), (other, runs[0], False)):
 
-            def fits(banks: ByBank, theirs: dict[str, ByBank] = theirs, first: bool = first) -> bool:
+            def fits(
+                banks: ByBank, theirs: dict[str, ByBank] = theirs, first: bool = first
+            ) -> bool:
                 pairs = _pairs(banks, theirs)
                 return bool(pairs) and all(
                     own.right == first and other.right != first for own, other in pairs

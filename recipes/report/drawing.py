@@ -3,7 +3,7 @@
 import io
 import unicodedata
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ def draw(
         plt.close(figure)
     svg = _prepared(buffer.getvalue(), name, alt)
     write_text(folder / f"{name}.svg", svg + "\n")
-    return Chart(name, caption, Markup(svg))  # noqa: S704 - matplotlib's, parsed and escaped
+    return Chart(name, caption, Markup(svg))
 
 
 def shorten(name: str, longest: int = 26) -> str:
@@ -123,14 +123,6 @@ def legend(figure: Figure, axis: plt.Axes, n_columns: int = 4) -> None:
     """Put the legend of ``axis`` under the figure, where it hides nothing."""
     handles, names = axis.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=min(n_columns, len(names)))
-
-
-def spans(values: Sequence[float], ci95: Sequence[Sequence[float] | None]) -> list[list[float]]:
-    """Return the lengths of error bars, below and above; 0 where there is no interval."""
-    pairs = [ci or (v, v) for v, ci in zip(values, ci95, strict=True)]
-    below = [max(0.0, v - low) for v, (low, _) in zip(values, pairs, strict=True)]
-    above = [max(0.0, high - v) for v, (_, high) in zip(values, pairs, strict=True)]
-    return [below, above]
 
 
 def _unprintable(character: str) -> bool:

@@ -1,59 +1,43 @@
 """Figures of numbers with intervals: by group, against tokens, against the strength of a change."""
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any
 
-import numpy as np
+import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from recipes.report.drawing import COLOURS, INK, MARKERS, RUN_COLOURS, frame, legend, shorten, spans
+from recipes.report.drawing import BLUE, COLOURS, INK, MARKERS, frame, legend, shorten
 
-Interval = Sequence[float] | None
-
-
-class Estimate(NamedTuple):
-    """A fraction with its interval and the number of answers behind it."""
-
-    value: float
-    ci95: Interval
-    n: int
+MOST_GROUPS = 20  # rows of a figure; its table has all
+_STRENGTH = re.compile(r"(?P<family>.*?)[-_](?P<strength>\d+(?:\.\d+)?)")
 
 
-class Point(NamedTuple):
-    """One point of ``pareto``: what was run under which questions, and what came out."""
+def by_group(banks: Mapping[str, Mapping[str, Any]], key: str, label: str) -> Figure:
+    """Draw a dot with its interval for each group and bank, groups from top to bottom.
 
-    run: str
-    bank: str
-    tokens: Estimate
-    accuracy: Estimate
-
-
-Series = Mapping[str, Mapping[str, Estimate]]  # bank -> group -> estimate
-
-
-def by_group(series: Series, label: str) -> Figure:
-    """Draw a dot with its interval for each group and bank, groups from top to bottom."""
-    groups = list(dict.fromkeys(group for values in series.values() for group in values))
-    figure, axes = frame(1, 1, height=1.25 + (0.2 + 0.13 * len(series)) * len(groups))
+    Args:
+        banks: Bank -> group -> its metrics.
+        key: Which of the metrics, a fraction.
+        label: What it is, for the axis.
+    """
+    groups = largest_groups(banks)
+    figure, axes = frame(1, 1, height=1.2 + (0.17 + 0.12 * len(banks)) * len(groups))
     axis = axes[0][0]
-    for number, (bank, values) in enumerate(series.items()):
-        shift = 0.2 * (number - (len(series) - 1) / 2)
-        places = [groups.index(group) + shift for group in values]
-        estimates = list(values.values())
-        axis.errorbar(
-            [100 * e.value for e in estimates],
-            places,
-            xerr=100 * np.array(spans([e.value for e in estimates], [e.ci95 for e in estimates])),
-            fmt=MARKERS[number % len(MARKERS)],
-            markersize=4.5,
-            linewidth=1.3,
-            color=COLOURS.get(bank, RUN_COLOURS[number % len(RUN_COLOURS)]),
-            label=bank,
-        )
-    n_of = {g: max(v[g].n for v in series.values() if g in v) for g in groups}
-    names = [f"{shorten(group)} (n = {n_of[group]:,})" for group in groups]
-    axis.set_yticks(range(len(groups)), names)
+    for number, (bank, values) in enumerate(banks.items()):
+        shift = 0.2 * (number - (len(banks) - 1) / 2)
+        for group in (g for g in groups if g in values and values[g][key] is not None):
+            _bar(
+                axis,
+                (100 * values[group][key], groups.index(group) + shift),
+                (_hundred(interval_of(values[group], key)), None),
+                COLOURS[bank],
+                MARKERS[number],
+            )
+        axis.plot([], [], MARKERS[number], color=COLOURS[bank], label=bank)
+    n_of = {g: max(v[g]["n"] for v in banks.values() if g in v) for g in groups}
+    axis.set_yticks(range(len(groups)), [f"{shorten(g)} (n = {n_of[g]:,})" for g in groups])
     axis.set_ylim(len(groups) - 0.5, -0.5)
     axis.set(xlabel=f"{label}, %", xlim=(-2, 102))
     axis.grid(axis="y", visible=False)
@@ -61,121 +45,171 @@ def by_group(series: Series, label: str) -> Figure:
     return figure
 
 
-def pareto(points: Sequence[Point]) -> Figure:
-    """Draw accuracy against tokens; a line joins what nothing beats in both."""
-    figure, axes = frame(1, 1, height=3.9)
+def largest_groups(banks: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the groups with most answers, as many as a figure shows, in their order."""
+    sizes: dict[str, int] = {}
+    for values in banks.values():
+        for group, metrics in values.items():
+            sizes[group] = max(sizes.get(group, 0), metrics["n"])
+    kept = sorted(sizes, key=lambda group: -sizes[group])[:MOST_GROUPS]
+    return [group for group in sizes if group in kept]
+
+
+def interval_of(metrics: Mapping[str, Any], key: str) -> Sequence[float] | None:
+    """Return the interval of a metric; None without one."""
+    return (metrics.get("ci95") or {}).get(key)
+
+
+def pareto(points: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw accuracy against tokens; a line joins the points that no other one beats in both."""
+    figure, axes = frame(1, 1, height=4.3)
     axis = axes[0][0]
-    runs = list(dict.fromkeys(point.run for point in points))
+    runs = list(dict.fromkeys(point["run"] for point in points))
     for point in points:
-        values = [point.tokens.value], [100 * point.accuracy.value]
-        axis.errorbar(
-            *values,
-            xerr=spans([point.tokens.value], [point.tokens.ci95]),
-            yerr=100 * np.array(spans([point.accuracy.value], [point.accuracy.ci95])),
-            fmt=MARKERS[runs.index(point.run) % len(MARKERS)],
-            markersize=6,
-            linewidth=1,
-            color=COLOURS.get(point.bank, INK),
-            label=f"{shorten(point.run, 18)}, {point.bank}",
-        )
-    best = frontier(points)
+        bank, _, forced = point["mode"].partition(", ")
+        colour, marker = COLOURS.get(bank, INK), MARKERS[runs.index(point["run"]) % len(MARKERS)]
+        place = point["mean_completion_tokens"], 100 * point["accuracy"]
+        face = "none" if forced else colour
+        bars = point["tokens_ci95"], _hundred(point["accuracy_ci95"])
+        _bar(axis, place, bars, colour, marker, face)
+        name = f"{shorten(point['run'], 16)}, {point['mode']}"
+        axis.plot([], [], marker, color=colour, markerfacecolor=face, label=name)
+    front = sorted((p["mean_completion_tokens"], p["accuracy"]) for p in points if p["on_front"])
     axis.step(
-        [p.tokens.value for p in best],
-        [100 * p.accuracy.value for p in best],
+        [tokens for tokens, _ in front],
+        [100 * accuracy for _, accuracy in front],
         where="post",
         color=INK,
         linewidth=0.9,
         linestyle="--",
-        label="best for its tokens",
+        label="beaten by no other",
     )
     axis.set(xlabel="tokens of an answer, mean", ylabel="accuracy, %")
     legend(figure, axis, 3)
     return figure
 
 
-def frontier(points: Sequence[Point]) -> list[Point]:
-    """Return the points than which none is as accurate with fewer tokens, by tokens."""
-    best: list[Point] = []
-    for point in sorted(points, key=lambda p: (p.tokens.value, -p.accuracy.value)):
-        if not best or point.accuracy.value > best[-1].accuracy.value:
-            best.append(point)
-    return best
+def split_variant(variant: str) -> tuple[str, float | None]:
+    """Return family and strength of a change: "jpeg-50" is "jpeg" and 50."""
+    found = _STRENGTH.fullmatch(variant)
+    return (found["family"], float(found["strength"])) if found else (variant, None)
 
 
-class Changed(NamedTuple):
-    """Accuracy under a change of the images: its family, its strength (None: it has none)."""
+def robustness(variants: Mapping[str, Mapping[str, Any]], unchanged: Mapping[str, float]) -> Figure:
+    """Draw accuracy against the strength of each change, one panel a family.
 
-    family: str
-    strength: float | None
-    bank: str
-    accuracy: Estimate
-
-
-def robustness(changed: Sequence[Changed], unchanged: Mapping[str, Estimate]) -> Figure:
-    """Draw accuracy against the strength of each change, one panel a family."""
-    families = list(dict.fromkeys(point.family for point in changed))
+    Args:
+        variants: Variant -> bank -> metrics.
+        unchanged: Bank -> accuracy on the images as they are.
+    """
+    families: dict[str, list[tuple[float | None, str]]] = {}
+    for variant in variants:
+        family, strength = split_variant(variant)
+        families.setdefault(family, []).append((strength, variant))
     n_columns = min(3, len(families))
     n_rows = -(-len(families) // n_columns)
     figure, axes = frame(n_rows, n_columns, height=0.6 + 2.1 * n_rows, sharey=True)
     for axis in axes.ravel()[len(families) :]:
         axis.set_visible(False)
-    for axis, family in zip(axes.ravel(), families, strict=False):
-        for bank, base in unchanged.items():
-            own = [p for p in changed if p.family == family and p.bank == bank]
-            own.sort(key=lambda p: p.strength or 0.0)
-            values = [100 * p.accuracy.value for p in own]
-            colour = COLOURS.get(bank, INK)
-            places = [p.strength or 0.0 for p in own]
-            bars = spans([p.accuracy.value for p in own], [p.accuracy.ci95 for p in own])
-            axis.errorbar(
-                places,
-                values,
-                yerr=100 * np.array(bars),
-                color=colour,
-                marker="o",
-                markersize=4,
-                linewidth=1.3,
-                elinewidth=0.9,
+    for axis, (family, members) in zip(axes.ravel(), families.items(), strict=False):
+        members.sort(key=lambda member: (member[0] is not None, member[0] or 0.0))
+        places = [float(i) if s is None else s for i, (s, _) in enumerate(members)]
+        for number, (bank, base) in enumerate(unchanged.items()):
+            axis.axhline(100 * base, color=COLOURS[bank], linewidth=0.9, linestyle=":")
+            known = [
+                (place, variants[name][bank])
+                for place, (_, name) in zip(places, members, strict=True)
+                if bank in variants[name]
+            ]
+            for place, metrics in known:
+                _bar(
+                    axis,
+                    (place, 100 * metrics["accuracy"]),
+                    (None, _hundred(interval_of(metrics, "accuracy"))),
+                    COLOURS[bank],
+                    MARKERS[number],
+                )
+            axis.plot(
+                [place for place, _ in known],
+                [100 * metrics["accuracy"] for _, metrics in known],
+                color=COLOURS[bank],
+                linewidth=1.2,
                 label=bank,
             )
-            axis.axhline(100 * base.value, color=colour, linewidth=0.9, linestyle=":")
         axis.set_title(shorten(family), loc="left")
-        axis.set_xlabel("strength" if any(p.strength for p in changed) else "")
+        if len(places) <= 6:
+            names = [f"{s:g}" if s is not None else "" for s, _ in members]
+            axis.set_xticks(places, names)
+        axis.margins(x=0.12)
     for row in axes:
         row[0].set_ylabel("accuracy, %")
+    figure.supxlabel("strength of the change, in the unit of its name", fontsize=9)
     legend(figure, axes[0][0])
     return figure
 
 
-class Quarter(NamedTuple):
-    """One cell of ``two_by_two``."""
-
-    thinking: float
-    accuracy: float
-    tokens: float
-    n: int
-
-
-def two_by_two(cells: Mapping[tuple[str, str], Quarter]) -> Figure:
+def two_by_two(cells: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Figure:
     """Draw how often answers think by question bank (rows) and difficulty of the image."""
-    banks = list(dict.fromkeys(bank for bank, _ in cells))
-    images = list(dict.fromkeys(image for _, image in cells))
-    figure, axes = frame(1, 1, height=0.9 + 0.75 * len(banks))
+    images = list(next(iter(cells.values())))
+    figure, axes = frame(1, 1, height=0.7 + 0.75 * len(cells))
     axis = axes[0][0]
-    for (bank, image), cell in cells.items():
-        row, column = banks.index(bank), images.index(image)
-        alpha = 0.05 + 0.5 * cell.thinking
-        box = Rectangle(
-            (column - 0.5, row - 0.5), 1, 1, facecolor=COLOURS["simple"], alpha=alpha, linewidth=0
-        )
-        axis.add_patch(box)
-        words = (
-            f"thinks {100 * cell.thinking:.1f} %\nright {100 * cell.accuracy:.1f} %, "
-            f"{cell.tokens:.0f} tokens, n = {cell.n:,}"
-        )
-        axis.text(column, row, words, ha="center", va="center", fontsize=8.5)
+    for row, bank in enumerate(cells):
+        for column, image in enumerate(images):
+            cell = cells[bank][image]
+            rate, accuracy, tokens = (
+                cell[key]["value"]
+                for key in ("thinking_rate", "accuracy", "mean_completion_tokens")
+            )
+            words = "no image"
+            if cell["n"]:
+                corner = (column - 0.5, row - 0.5)
+                alpha = 0.05 + 0.5 * rate
+                axis.add_patch(Rectangle(corner, 1, 1, facecolor=BLUE, alpha=alpha, linewidth=0))
+                words = (
+                    f"thinks {100 * rate:.1f} %\nright {100 * accuracy:.1f} %, "
+                    f"{tokens:.1f} tokens, n = {cell['n']:,}"
+                )
+            axis.text(column, row, words, ha="center", va="center")
     axis.set_xticks(range(len(images)), [f"{image} images" for image in images])
-    axis.set_yticks(range(len(banks)), [f"{bank} questions" for bank in banks])
-    axis.set(xlim=(-0.5, len(images) - 0.5), ylim=(len(banks) - 0.5, -0.5))
+    axis.set_yticks(range(len(cells)), [f"{bank} questions" for bank in cells])
+    axis.set(xlim=(-0.5, len(images) - 0.5), ylim=(len(cells) - 0.5, -0.5))
     axis.grid(visible=False)
     return figure
+
+
+def right_answers(n_by_right_answers: Mapping[str, Sequence[int]]) -> Figure:
+    """Draw how many rows of each bank were right 0, 1, … K times of K samples."""
+    figure, axes = frame(1, 1, height=2.6)
+    axis = axes[0][0]
+    width = 0.8 / len(n_by_right_answers)
+    for number, (bank, counts) in enumerate(n_by_right_answers.items()):
+        shift = (number - (len(n_by_right_answers) - 1) / 2) * width
+        places = [i + shift for i in range(len(counts))]
+        axis.bar(places, counts, width=width, color=COLOURS[bank], alpha=0.85, label=bank)
+        axis.set_xticks(range(len(counts)))
+        axis.set_xlabel(f"right answers of {len(counts) - 1} samples")
+    axis.set_ylabel("images")
+    legend(figure, axis)
+    return figure
+
+
+def _hundred(ci95: Sequence[float] | None) -> list[float] | None:
+    return None if ci95 is None else [100 * value for value in ci95]
+
+
+def _bar(
+    axis: plt.Axes,
+    place: tuple[float, float],
+    bars: tuple[Sequence[float] | None, Sequence[float] | None],
+    colour: str,
+    marker: str,
+    face: str | None = None,
+) -> None:
+    """Draw one point with the intervals that it has, along x and along y."""
+    x, y = place
+    along_x, along_y = bars
+    if along_x is not None:
+        axis.plot(along_x, [y, y], color=colour, linewidth=1.2)
+    if along_y is not None:
+        axis.plot([x, x], along_y, color=colour, linewidth=1.2)
+    axis.plot(x, y, marker, color=colour, markerfacecolor=face or colour, markersize=5)

@@ -12,10 +12,9 @@ import pyarrow.parquet as pq
 
 from rewards.errors import UserError
 from rewards.judged import Judged, judge
-from rewards.metrics import compute_metrics
 from rewards.records import Prediction, read_predictions
+from rewards.summary import SummarySettings, summarise_folder
 
-FORCED = {"forced direct": "forced_direct.jsonl", "forced think": "forced_think.jsonl"}
 THUMBNAILS = "thumbnails.parquet"
 
 
@@ -27,30 +26,22 @@ class Evaluation:
         folder: Where it stands.
         name: What it is called in the report.
         predictions: Of ``predictions.jsonl``.
+        metrics: Content of ``metrics.json``, see ``rewards.summary``.
         run: Content of ``run.json``; empty without one.
-        forced: Answers whose mode was forced, by a name of ``FORCED``; those that are there.
-        robustness: Answers to changed images, by variant, "jpeg-50" for instance.
         thumbnails: WebP bytes by image id; empty where none were written.
     """
 
     folder: Path
     name: str
     predictions: list[Prediction]
+    metrics: dict[str, Any]
     run: dict[str, Any]
-    forced: dict[str, list[Prediction]] = field(default_factory=dict)
-    robustness: dict[str, list[Prediction]] = field(default_factory=dict)
     thumbnails: dict[str, bytes] = field(default_factory=dict)
 
     @cached_property
     def judged(self) -> Judged:
         """The predictions, judged, in their order."""
         return judge(self.predictions)
-
-    @cached_property
-    def metrics(self) -> dict[str, Any]:
-        """Content of ``metrics.json``; computed where there is none."""
-        path = self.folder / "metrics.json"
-        return read_json(path) or compute_metrics(self.judged)
 
 
 def read_evaluation(folder: Path) -> Evaluation:
@@ -66,20 +57,29 @@ def read_evaluation(folder: Path) -> Evaluation:
         )
     predictions = read_predictions(folder / "predictions.jsonl")
     run = read_json(folder / "run.json")
-    variants = sorted((folder / "robustness").glob("*.jsonl"))
     return Evaluation(
         folder=folder,
         name=_name_of(folder, run),
         predictions=predictions,
+        metrics=read_metrics(folder, run, len(predictions)),
         run=run,
-        forced={
-            mode: read_predictions(folder / file)
-            for mode, file in FORCED.items()
-            if (folder / file).is_file()
-        },
-        robustness={path.stem: read_predictions(path) for path in variants},
         thumbnails=read_thumbnails(folder / THUMBNAILS),
     )
+
+
+def read_metrics(folder: Path, run: dict[str, Any], n_predictions: int) -> dict[str, Any]:
+    """Return ``metrics.json``; without one, or one of other predictions, it is written first.
+
+    Raises:
+        UserError: The file is no JSON object, or what it is made from is broken.
+    """
+    metrics = read_json(folder / "metrics.json")
+    if (metrics.get("run") or {}).get("n_predictions") == n_predictions:
+        return metrics
+    config = run.get("config") or {}
+    known = ("n_bootstrap", "seed", "bootstrap_unit", "max_completion_length")
+    settings = {key: config[key] for key in known if config.get(key) is not None}
+    return summarise_folder(folder, SummarySettings(name=_name_of(folder, run), **settings))
 
 
 def read_evaluations(folders: Sequence[Path]) -> list[Evaluation]:

@@ -6,10 +6,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from sklearn.calibration import calibration_curve
 from sklearn.metrics import RocCurveDisplay
 
-from recipes.report.drawing import COLOURS, INK, RUN_COLOURS, frame, plain_numbers, shorten
+from recipes.report.drawing import COLOURS, INK, RUN_COLOURS, frame, legend, plain_numbers, shorten
 from recipes.report.evaluation import Evaluation
 from rewards.labels import ALL_BANKS, LABELS
 
@@ -82,7 +81,7 @@ def _boxes(axis: plt.Axes, rows: Sequence[tuple[Evaluation, str]]) -> None:
 
 
 def _box(axis: plt.Axes, values: np.ndarray, place: float, colour: str, filled: bool) -> None:
-    """Draw quartiles as a box, 5 % and 95 % as whiskers, the median as a line, the mean as a dot."""
+    """Draw quartiles as a box, 5 % and 95 % as whiskers, the median a line, the mean a dot."""
     axis.boxplot(
         [np.maximum(values, 1)],
         positions=[place],
@@ -138,9 +137,7 @@ def roc(runs: Sequence[Evaluation]) -> Figure:
     return figure
 
 
-def _roc_curve(
-    axis: plt.Axes, run: Evaluation, rows: np.ndarray, name: str, colour: str
-) -> None:
+def _roc_curve(axis: plt.Axes, run: Evaluation, rows: np.ndarray, name: str, colour: str) -> None:
     part = run.judged.select(rows & np.isfinite(run.judged.p_fake))
     if len(set(part.label)) < len(LABELS):
         return
@@ -155,24 +152,24 @@ def _roc_curve(
 
 
 def reliability(run: Evaluation) -> Figure:
-    """Draw how often images are fake against p(fake), and how p(fake) is spread."""
+    """Draw how often images are fake against p(fake), with Wilson's intervals, and its spread."""
     figure, axes = frame(2, 1, height=4.4, height_ratios=(3, 1), sharex=True)
     top, bottom = axes[:, 0]
-    bins = np.linspace(0, 1, 11)
     for bank in banks_of(run):
-        part = run.judged.select(
-            (run.judged.question_bank == bank) & np.isfinite(run.judged.p_fake)
-        )
-        if not len(part.id):
+        bins = (run.metrics[bank]["p_fake"] or {}).get("reliability", ())
+        if not bins:
             continue
-        is_fake = part.label == LABELS.index("fake")
-        observed, said = calibration_curve(is_fake, part.p_fake, n_bins=10)
-        top.plot(said, observed, marker="o", markersize=4, color=COLOURS[bank], label=bank)
-        bottom.hist(part.p_fake, bins=bins, histtype="step", color=COLOURS[bank], linewidth=1.4)
+        said = [b["mean_p_fake"] for b in bins]
+        top.plot(said, [b["share_fake"] for b in bins], "o-", markersize=4, color=COLOURS[bank])
+        top.vlines(said, *zip(*(b["ci95"] for b in bins), strict=True), color=COLOURS[bank])
+        part = run.judged.p_fake[run.judged.question_bank == bank]
+        edges = np.linspace(0, 1, run.metrics[bank]["p_fake"]["n_bins"] + 1)
+        known = part[np.isfinite(part)]
+        bottom.hist(known, edges, histtype="step", color=COLOURS[bank], linewidth=1.4, label=bank)
     top.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
     top.set(ylabel="share that is fake", ylim=(-0.02, 1.02))
-    top.legend(title="questions")
-    bottom.set(xlabel="p(fake), mean of the bin", ylabel="answers", xlim=(0, 1))
+    bottom.set(xlabel="p(fake), mean of the bin", ylabel="answers", xlim=(-0.01, 1.01))
+    legend(figure, bottom)
     return figure
 
 

@@ -39,6 +39,7 @@ class Section:
         template: File that shows the rest; none: None.
         missing: What is not there, and how to get it.
         tables_a_row: See ``tables``.
+        folded: Whether the tables stand after the charts, to be unfolded.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Section:
     template: str | None = None
     missing: list[str] = field(default_factory=list)
     tables_a_row: int = 1
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def render(
     sections: Sequence[Section],
     cases: Sequence[Case],
     how_made: Sequence[tuple[str, list[tuple[str, str]]]],
+    notes: Sequence[str],
 ) -> str:
     """Return the page. The same input gives the same text."""
     environment = Environment(
@@ -87,10 +90,11 @@ def render(
         sections=sections,
         cases=cases,
         how_made=how_made,
+        notes=notes,
         thumbnails=case_thumbnails(runs, cases),
         sample_data=script_json(sample_data(runs)),
         thumbnail_blocks=[script_json(block) for block in thumbnail_blocks(runs)],
-        script=Markup(script),  # noqa: S704 - our own file
+        script=Markup(script),
         script_hash=f"sha256-{digest}",
     )
     # Half a surrogate pair in a text has no UTF-8.

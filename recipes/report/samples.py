@@ -19,7 +19,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def segments(completion: str) -> list[str]:
-    """Return ``completion`` cut at its think blocks: outside, block, outside, block, …
+    """Return ``completion`` cut at its think blocks: outside, block, outside, and so on.
 
     Blocks are those of ``rewards.blocks.split_blocks``, tags included; joined, the parts are the
     completion again.
@@ -119,4 +119,4 @@ def script_json(content: Any) -> Markup:
     """
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     text = text.replace("<", "\\u003c")
-    return Markup(_SURROGATE.sub(lambda half: f"\\u{ord(half.group()):04x}", text))  # noqa: S704
+    return Markup(_SURROGATE.sub(lambda half: f"\\u{ord(half.group()):04x}", text))

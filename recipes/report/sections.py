@@ -10,7 +10,17 @@ from recipes.report import figures
 from recipes.report.drawing import draw
 from recipes.report.evaluation import Evaluation
 from recipes.report.page import Section, Tile
-from recipes.report.tables import Cell, Row, Table, count, number, per_cent, text, with_interval
+from recipes.report.tables import (
+    NOT_DEFINED,
+    Cell,
+    Row,
+    Table,
+    count,
+    number,
+    per_cent,
+    text,
+    with_interval,
+)
 from rewards.confusion import VERDICTS
 from rewards.labels import LABELS
 
@@ -42,6 +52,7 @@ def tiles(run: Evaluation) -> list[Tile]:
                     f"95 % interval {accuracy.interval}" if accuracy.interval else "no interval",
                     f"thinks in {100 * metrics['thinking_rate']:.1f} % of the answers",
                     f"{metrics['mean_completion_tokens']:.1f} tokens an answer",
+                    f"{metrics['n_unparsed']:,} of {metrics['n']:,} without a verdict",
                 ],
             )
         )
@@ -50,12 +61,13 @@ def tiles(run: Evaluation) -> list[Tile]:
 
 def token_section(runs: Sequence[Evaluation], folder: Path) -> Section:
     """Return Fig. 5: the lengths, with and without answers that repeat themselves."""
-    n_loops = sum(int(run.judged.repeats.sum()) for run in runs)
-    n = sum(len(run.judged.id) for run in runs)
+    n_loops = sum(run.metrics["all"]["tokens"]["n_repeated"] for run in runs)
+    n = sum(run.metrics["all"]["n"] for run in runs)
     chart = draw(
         "token_lengths",
-        f"Distribution of answer lengths in tokens (Fig. 5), n = {n:,} answers, of which {n_loops:,} "
-        "repeat themselves. Boxes: quartiles and median; whiskers: 5 and 95 %; dot: mean.",
+        f"Distribution of answer lengths in tokens (Fig. 5), n = {n:,} answers, of which "
+        f"{n_loops:,} repeat themselves. Boxes: quartiles and median; whiskers: 5 and 95 %; "
+        "dot: mean.",
         "Histograms of answer lengths by question bank, and a box for each run and bank: "
         + "; ".join(_length_words(run) for run in runs),
         folder,
@@ -78,28 +90,42 @@ def _length_table(runs: Sequence[Evaluation]) -> Table:
     rows = []
     for run in runs:
         for bank in figures.banks_of(run):
-            part = run.judged.select(run.judged.question_bank == bank)
-            for name, values in (("all", part.n_tokens), ("no loops", part.n_tokens[~part.repeats])):
-                shown = [number(float(v)) for v in _summary(values)] if len(values) else []
-                empty = [Cell("–")] * (4 - len(shown))  # noqa: RUF001
-                link = {"run": run.name, "questions": bank}
-                link |= {"repeats": "no"} if name == "no loops" else {}
-                cells = [text(run.name), text(bank), text(name), count(len(values), link)]
-                rows.append(Row([*cells, *shown, *empty]))
-    columns = ["Run", "Questions", "Answers", "n", "Mean", "Median", "95 %", "Longest"]
-    return Table("Tokens of an answer", columns, rows, n_text=3)
+            tokens = run.metrics[bank]["tokens"]
+            kept = tokens["without_repeated"]
+            link = {"run": run.name, "questions": bank}
+            loops = {**link, "repeats": "yes"} if tokens["n_repeated"] else None
+            rows.append(
+                Row(
+                    [
+                        text(run.name),
+                        text(bank),
+                        count(tokens["n"], link),
+                        *(number(value) for value in _summary(tokens)),
+                        count(tokens["n_clipped"]),
+                        count(tokens["n_repeated"], loops),
+                        count(kept["n"], {**link, "repeats": "no"}),
+                        *(number(value) for value in _summary(kept)),
+                        per_cent(kept["accuracy"]),
+                    ]
+                )
+            )
+    columns = [
+        *("Run", "Questions", "n", "Mean", "Median", "95 %", "Cut at the limit", "Repeat"),
+        *("n without", "Mean", "Median", "95 %", "Acc without"),
+    ]
+    caption = (
+        "Tokens of all answers; then of those that do not repeat themselves, and their accuracy"
+    )
+    return Table(caption, columns, rows, n_text=2)
 
 
-def _summary(values: np.ndarray) -> tuple[float, float, float, float]:
-    return values.mean(), np.median(values), np.quantile(values, 0.95), values.max()
+def _summary(tokens: dict[str, Any]) -> tuple[float | None, ...]:
+    return tokens["mean"], tokens["median"], tokens["quantiles"]["p95"]
 
 
 def _length_words(run: Evaluation) -> str:
     banks = figures.banks_of(run)
-    means = [
-        f"{bank} {run.judged.n_tokens[run.judged.question_bank == bank].mean():.0f}"
-        for bank in banks
-    ]
+    means = [f"{bank} {run.metrics[bank]['mean_completion_tokens']:.0f}" for bank in banks]
     return f"{run.name}, mean tokens {', '.join(means)}"
 
 
@@ -118,12 +144,10 @@ def confusion_section(runs: Sequence[Evaluation], folder: Path) -> Section:
         "confusion",
         "Confusion",
         [
-            "An answer in which no verdict can be read is wrong for its own class and no prediction "
-            "of the other one. Counts lead to their answers."
+            "An answer in which no verdict can be read is wrong for its own class and no "
+            "prediction of the other one. Counts lead to their answers."
         ],
-        tables=[
-            _confusion_table(run, bank) for run in runs for bank in figures.banks_of(run)
-        ],
+        tables=[_confusion_table(run, bank) for run in runs for bank in figures.banks_of(run)],
         charts=[chart],
         tables_a_row=3,
     )
@@ -162,11 +186,8 @@ def _pairs(values: dict[str, Any], left_out: Sequence[str] = ()) -> list[tuple[s
         if isinstance(value, dict):
             pairs += [(f"{key}, {name}", inner) for name, inner in _pairs(value)]
         else:
-            pairs.append((key, NOT_SET if value is None else str(value)))
+            pairs.append((key, NOT_DEFINED if value is None else str(value)))
     return pairs
-
-
-NOT_SET = "not set"
 
 
 def _enumerated(names: Sequence[str]) -> str:

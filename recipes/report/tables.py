@@ -86,3 +86,10 @@ def with_interval(values: Mapping[str, Any], *keys: str) -> tuple[Any, Any]:
         value = (value or {}).get(key)
         ci95 = (ci95 or {}).get(key)
     return value, ci95
+
+
+def estimated(value: Mapping[str, Any] | None, **options: Any) -> Cell:
+    """Return the cell of an estimate, ``{"value", "ci95"}``; options as ``number`` takes them."""
+    value = value or {}
+    options = {"factor": 100.0, "digits": 2, **options}
+    return number(value.get("value"), value.get("ci95"), **options)

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from recipes.report.breakdowns import breakdown_section, robustness_section
 from recipes.report.cases import choose_cases
-from recipes.report.evaluation import read_evaluations
+from recipes.report.evaluation import Evaluation, read_evaluations
+from recipes.report.measures import explanation_section, sampling_section, score_section
 from recipes.report.page import Section, render
 from recipes.report.sections import (
     confusion_section,
@@ -13,8 +15,15 @@ from recipes.report.sections import (
     tiles,
     token_section,
 )
+from recipes.report.table1 import table1_section
+from recipes.report.thinking import thinking_section
 from rewards.errors import UserError
 from rewards.files import write_text
+
+_CASES = (
+    "In the manner of the paper's Figure 6. Nothing is picked by hand: each image was chosen by "
+    "the rule that stands with it, and where a rule fits several images, by the hash of their ids."
+)
 
 
 def write_report(folder: Path, others: Sequence[Path] = ()) -> Path:
@@ -34,18 +43,16 @@ def write_report(folder: Path, others: Sequence[Path] = ()) -> Path:
             report cannot be written.
     """
     runs = read_evaluations([folder, *others])
-    cases = choose_cases(runs)
     figures = folder / "figures"
     try:
-        sections = [
-            token_section(runs, figures),
-            Section("cases", "Case studies", [], template="cases.html"),
-            confusion_section(runs, figures),
-            Section("samples", "Samples", template="samples.html"),
-            Section("run", "How the run was made", template="run.html"),
-        ]
         page = render(
-            runs, headline(runs[0]), tiles(runs[0]), sections, cases, run_facts(runs[0])
+            runs,
+            headline(runs[0]),
+            tiles(runs[0]),
+            all_sections(runs, figures),
+            choose_cases(runs),
+            run_facts(runs[0]),
+            runs[0].metrics["notes"],
         )
         write_text(folder / "report.html", page)
     except OSError as error:
@@ -54,3 +61,21 @@ def write_report(folder: Path, others: Sequence[Path] = ()) -> Path:
             "be written."
         ) from error
     return folder / "report.html"
+
+
+def all_sections(runs: Sequence[Evaluation], figures: Path) -> list[Section]:
+    """Return the sections of the page, their figures drawn into the folder ``figures``."""
+    return [
+        table1_section(runs),
+        token_section(runs, figures),
+        Section("cases", "Case studies", [_CASES], template="cases.html"),
+        confusion_section(runs, figures),
+        thinking_section(runs, figures),
+        score_section(runs, figures),
+        breakdown_section(runs, figures),
+        robustness_section(runs, figures),
+        explanation_section(runs),
+        sampling_section(runs, figures),
+        Section("samples", "Browse all answers", template="samples.html"),
+        Section("run", "How the run was made", template="run.html"),
+    ]

@@ -35,7 +35,7 @@ _FILTERS = ("source", "generator", "category", "label")
 def breakdown_section(runs: Sequence[Evaluation], folder: Path) -> Section:
     """Return accuracy by source, generator, category, image size, with and without Chameleon."""
     run = runs[0]
-    section = Section("breakdowns", "Breakdowns", [f"Of {run.name}; per cent, 95 % intervals."])
+    section = Section("breakdowns", "Breakdowns", [f"Of {run.name}."], folded=True)
     for dimension, name in _DIMENSIONS.items():
         banks = groups_of(run, dimension)
         if not banks:
@@ -43,7 +43,8 @@ def breakdown_section(runs: Sequence[Evaluation], folder: Path) -> Section:
         section.charts.append(
             draw(
                 f"accuracy_by_{dimension}",
-                f"Accuracy by {name} and question bank, with 95 % intervals"
+                f"Accuracy by {name} and question bank, with 95 % intervals where a group has more "
+                f"than one {run.metrics['run']['unit']} to draw"
                 + (f"; the {estimates.MOST_GROUPS} largest groups." if _many(banks) else "."),
                 in_words(banks, "accuracy", "accuracy"),
                 folder,
@@ -59,7 +60,6 @@ def breakdown_section(runs: Sequence[Evaluation], folder: Path) -> Section:
             "The predictions name no source, generator, category or size; data sets built by "
             "data_prep do."
         )
-    section.folded = True
     return section
 
 
@@ -128,7 +128,7 @@ def _breakdown_table(
 def robustness_section(runs: Sequence[Evaluation], folder: Path) -> Section:
     """Return what changes of the images cost."""
     run = runs[0]
-    section = Section("robustness", "Robustness")
+    section = Section("robustness", "Robustness", folded=True)
     variants = run.metrics["robustness"]
     if not variants:
         section.missing.append(

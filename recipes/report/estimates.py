@@ -143,7 +143,8 @@ def robustness(variants: Mapping[str, Mapping[str, Any]], unchanged: Mapping[str
         axis.margins(x=0.12)
     for row in axes:
         row[0].set_ylabel("accuracy, %")
-    figure.supxlabel("strength of the change, in the unit of its name", fontsize=9)
+    for axis in axes[-1]:
+        axis.set_xlabel("strength")
     legend(figure, axes[0][0])
     return figure
 

@@ -28,6 +28,7 @@ def token_lengths(runs: Sequence[Evaluation]) -> Figure:
     )
     top, bottom = axes[:, 0]
     _histograms(top, runs[0])
+    legend(figure, top)
     _boxes(bottom, rows)
     lengths = np.concatenate([run.judged.n_tokens for run in runs])
     if lengths.max() > _LONG_TAIL * max(1.0, float(np.median(lengths))):
@@ -61,7 +62,6 @@ def _histograms(axis: plt.Axes, run: Evaluation) -> None:
     plain_numbers(axis.yaxis)
     axis.set_ylabel("answers (log scale)")
     axis.set_title(shorten(run.name, 60), loc="left")
-    axis.legend(title="questions", ncols=2)
 
 
 def _boxes(axis: plt.Axes, rows: Sequence[tuple[Evaluation, str]]) -> None:
@@ -161,7 +161,8 @@ def reliability(run: Evaluation) -> Figure:
             continue
         said = [b["mean_p_fake"] for b in bins]
         top.plot(said, [b["share_fake"] for b in bins], "o-", markersize=4, color=COLOURS[bank])
-        top.vlines(said, *zip(*(b["ci95"] for b in bins), strict=True), color=COLOURS[bank])
+        spans = zip(*(b["ci95"] for b in bins), strict=True)
+        top.vlines(said, *spans, color=COLOURS[bank], linewidth=1, alpha=0.6)
         part = run.judged.p_fake[run.judged.question_bank == bank]
         edges = np.linspace(0, 1, run.metrics[bank]["p_fake"]["n_bins"] + 1)
         known = part[np.isfinite(part)]

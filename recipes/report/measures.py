@@ -44,7 +44,7 @@ def score_section(runs: Sequence[Evaluation], folder: Path) -> Section:
         draw(
             "roc",
             f"ROC curves; fake is the positive class. n = {n:,} answers of {scored[0].name}.",
-            "ROC curves, whose areas stand in the table above.",
+            "ROC curves, whose areas stand in the table below.",
             folder,
             figures.roc,
             scored,

@@ -34,19 +34,19 @@ class Section:
         id: Its anchor.
         title: Its heading.
         intro: Paragraphs before all else.
-        tables: Shown first, ``tables_a_row`` side by side.
-        charts: Shown next.
+        charts: Shown first.
+        tables: Shown next, ``tables_a_row`` side by side.
         template: File that shows the rest; none: None.
         missing: What is not there, and how to get it.
         tables_a_row: See ``tables``.
-        folded: Whether the tables stand after the charts, to be unfolded.
+        folded: Whether the tables are to be unfolded.
     """
 
     id: str
     title: str
     intro: list[str] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
     template: str | None = None
     missing: list[str] = field(default_factory=list)
     tables_a_row: int = 1

@@ -135,7 +135,7 @@ def confusion_section(runs: Sequence[Evaluation], folder: Path) -> Section:
     chart = draw(
         "confusion",
         f"Label against verdict of {run.name}; per cent of the row.",
-        "The same counts as in the tables above, as a heat map.",
+        "The same counts as in the tables below, as a heat map.",
         folder,
         figures.confusion,
         run,

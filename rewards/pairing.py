@@ -26,6 +26,22 @@ def questions(judged: Judged) -> list[tuple[str, str]]:
     return list(zip(judged.id.tolist(), judged.question_bank.tolist(), strict=True))
 
 
+def check_same_questions(first: Judged, second: Judged, names: tuple[str, str]) -> None:
+    """Raise a ``UserError`` unless both answer the same ids under the same banks, in any order."""
+    ours, theirs = set(questions(first)), set(questions(second))
+    if ours == theirs:
+        return
+    examples = [
+        f" ({min(side)}, for instance)" if side else "" for side in (ours - theirs, theirs - ours)
+    ]
+    raise UserError(
+        f"{names[0]} and {names[1]} do not answer the same questions: {len(ours & theirs)} ids and "
+        f"banks stand in both, {len(ours - theirs)} only in {names[0]}{examples[0]}, "
+        f"{len(theirs - ours)} only in {names[1]}{examples[1]}. Evaluate both on the same rows, or "
+        "compare on what they share with --common."
+    )
+
+
 def common_rows(sets: Sequence[Judged]) -> tuple[list[np.ndarray], PairCounts]:
     """Return for each set the rows of the common questions, in the order of the first set.
 

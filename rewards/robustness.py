@@ -54,17 +54,17 @@ def paired_differences(
     with p(fake) in both.
     """
     unit = before.unit
-    right = [part.verdict == part.label for part in (after, before)]
+    ours, theirs = after.verdict == after.label, before.verdict == before.label
 
-    def difference(ours: np.ndarray, theirs: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
-        columns = [ours * mask, mask, theirs * mask, mask]
+    def difference(top: np.ndarray, bottom: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
+        columns = [top * mask, mask, bottom * mask, mask]
         return estimate(ratio_difference, columns, unit, n_bootstrap, seed)
 
     every = np.ones(len(unit))
     return {
-        "accuracy": difference(*right, every),
+        "accuracy": difference(ours, theirs, every),
         **{
-            f"{label}_accuracy": difference(*right, (before.label == i) * 1.0)
+            f"{label}_accuracy": difference(ours, theirs, (before.label == i) * 1.0)
             for i, label in enumerate(LABELS)
         },
         "thinking_rate": difference(after.thinking, before.thinking, every),
@@ -77,8 +77,9 @@ def _with_auroc(judged: Judged, unit: np.ndarray, n_bootstrap: int, seed: int) -
     metrics = group_metrics(judged, n_bootstrap, seed)
     if n_bootstrap:
         scored = ~np.isnan(judged.p_fake)
-        columns = (judged.label[scored], judged.p_fake[scored], unit[scored])
-        metrics["ci95"]["auroc"] = ranking_intervals(*columns, n_bootstrap, seed)["auroc"]
+        label, p_fake = judged.label[scored], judged.p_fake[scored]
+        intervals = ranking_intervals(label, p_fake, unit[scored], n_bootstrap, seed)
+        metrics["ci95"]["auroc"] = intervals["auroc"]
     return metrics
 
 

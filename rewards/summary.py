@@ -63,7 +63,8 @@
                                     modes' files; empty if none
     samples                         null, or {all, bank: {n, samples_per_row [least, most],
                                     pass_rate, n_by_right_answers, majority, n_ties,
-                                    n_without_vote, agreement, fleiss_kappa, pass_at_k {k: estimate}, thinking_rate,
+                                    n_without_vote, agreement, fleiss_kappa,
+                                    pass_at_k {k: estimate}, thinking_rate,
                                     mean_completion_tokens, n_rows_of_both_modes}}
     robustness                      {variant: {bank: as a group of breakdowns, ci95 with auroc too,
                                     n_left_out, n_not_asked, difference {accuracy, real_accuracy,

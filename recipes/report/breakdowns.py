@@ -132,11 +132,12 @@ def robustness_section(runs: Sequence[Evaluation], folder: Path) -> Section:
     variants = run.metrics["robustness"]
     if not variants:
         section.missing.append(
-            "No changed images were evaluated: `make eval` with `--robustness` asks about them "
-            "after JPEG, WebP, resizing, cropping, blur, noise and a screenshot's re-encoding."
+            "No changed images were evaluated: `make eval` with `--robustness true` asks about "
+            "them after JPEG, WebP, resizing, cropping, blur, noise and a screenshot's re-encoding."
         )
         return section
-    unchanged = {bank: run.metrics[bank]["accuracy"] for bank in banks_of(run)}
+    asked = {bank for banks in variants.values() for bank in banks}
+    unchanged = {bank: run.metrics[bank]["accuracy"] for bank in banks_of(run) if bank in asked}
     worst = min(((m["accuracy"], v, b) for v, banks in variants.items() for b, m in banks.items()))
     n = max(m["n"] for banks in variants.values() for m in banks.values())
     section.charts.append(

@@ -86,6 +86,7 @@ def draw(
         figure.savefig(
             folder / f"{name}.png", dpi=150, facecolor="white", metadata={"Software": None}
         )
+        figure.set_layout_engine("none")  # laid out once; the second drawing keeps it
         buffer = io.StringIO()
         unstamped = {"Date": None, "Creator": None}
         figure.savefig(buffer, format="svg", transparent=True, metadata=unstamped)

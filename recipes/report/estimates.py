@@ -144,7 +144,7 @@ def robustness(variants: Mapping[str, Mapping[str, Any]], unchanged: Mapping[str
     for row in axes:
         row[0].set_ylabel("accuracy, %")
     for axis in axes[-1]:
-        axis.set_xlabel("strength")
+        axis.set_xlabel("setting")
     legend(figure, axes[0][0])
     return figure
 

@@ -116,9 +116,8 @@ def _difficulty(run: Evaluation, section: Section, folder: Path) -> None:
     difficulty = run.metrics["difficulty"]
     if difficulty is None:
         section.missing.append(
-            "Question bank by difficulty of the image: evaluate with forced modes "
-            "(forced_direct.jsonl) or several samples (`--num_samples 8`) to know which images are "
-            "difficult."
+            "Question bank by difficulty of the image: evaluate with `--forced_modes true` or "
+            "`--num_samples 8` to know which images are difficult."
         )
         return
     section.charts.append(
@@ -172,8 +171,7 @@ def _routing(runs: Sequence[Evaluation], section: Section) -> None:
             )
     if not rows:
         section.missing.append(
-            "Hybrid accuracy and routing regret: evaluate with both modes forced, which writes "
-            "forced_direct.jsonl and forced_think.jsonl."
+            "Hybrid accuracy and routing regret: evaluate with `--forced_modes true`."
         )
         return
     columns = [

@@ -31,7 +31,7 @@ INK = "#1b1f24"  # becomes the page's own text colour, dark or light
 WIDTH = 7.2  # inches
 
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: figures are the same everywhere
     "font.size": 9,

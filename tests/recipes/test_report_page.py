@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from recipes.report import write_report
 from rewards.files import write_text
@@ -21,7 +22,8 @@ CHROMIUM = shutil.which("chromium")
 PAGE_SIZE = 24
 N_IMAGES = 60
 HOSTILE = '</script><script>window.hacked = 1</script><img src=x onerror="window.hacked = 1">'
-PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 360, "height": 740}
+DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None and not os.environ.get("REQUIRE_CHROMIUM"),
@@ -322,8 +324,7 @@ def test_what_a_model_wrote_is_text(page: Page, report: Report) -> None:
     assert first.locator(".completion .outside").inner_text() == f"real {HOSTILE}"
     assert first.locator(".question").inner_text() == HOSTILE
     first.locator(".open").click()
-    search_box = page.locator("#detail .answer.current .completion")
-    assert HOSTILE in search_box.inner_text()
+    assert HOSTILE in page.locator("#detail .answer.current .completion").inner_text()
     assert page.evaluate("window.hacked") is None
     assert page.locator("img[src=x]").count() == 0
     assert page.locator("body > script, main script").count() == page.locator("script").count()
@@ -386,8 +387,6 @@ def test_page_is_readable_without_script(browser: Browser, report: Report) -> No
 def test_screenshot_shows_something(page: Page, tmp_path: Path) -> None:
     file = tmp_path / "report.png"
     page.screenshot(path=file)
-    from PIL import Image
-
     with Image.open(file) as picture:
         assert picture.size == (DESKTOP["width"], DESKTOP["height"])
         assert len(picture.convert("RGB").getcolors(2**24) or ()) > 50

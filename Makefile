@@ -31,7 +31,7 @@ ifeq ($(N_GPUS),0)
 export TORCHDYNAMO_DISABLE ?= 1
 endif
 
-.PHONY: help setup data sft filter grpo eval score demo demo-base \
+.PHONY: help setup data sft filter grpo eval bench-eval score report demo demo-base \
         test test-unit smoke lint format typecheck
 
 help:  ## list the verbs
@@ -52,12 +52,19 @@ filter: setup  ## keep the RL rows that are not always answered right (CONFIG, M
 grpo: setup  ## stage 2, reinforcement learning (CONFIG, MODEL, DATA, ARGS, ACCELERATE)
 	$(LAUNCH) -m recipes.grpo --config $(CONFIGS)/grpo.yaml $(CHOICES) $(ARGS)
 
-eval: setup  ## predictions, metrics, table and figure of a checkpoint (CONFIG, MODEL, DATA, ARGS)
+eval: setup  ## predictions, metrics, tables, figures and report of a checkpoint or endpoint (CONFIG, MODEL, DATA, ARGS)
 	$(PY) -m recipes.eval --config $(CONFIGS)/eval.yaml $(CHOICES) $(ARGS)
+
+bench-eval: setup  ## images a second of the evaluation, beside plain transformers (CONFIG, MODEL, DATA, ARGS)
+	$(PY) -m recipes.bench_eval --config $(CONFIGS)/bench_eval.yaml $(CHOICES) $(ARGS)
 
 score: setup  ## metrics from a predictions file (PREDICTIONS, OUT)
 	@$(if $(and $(PREDICTIONS),$(OUT)),,echo "error: make score PREDICTIONS=<file.jsonl> OUT=<folder>" >&2; exit 2)
 	$(PY) -m rewards $(PREDICTIONS) --output_dir $(OUT) $(ARGS)
+
+report: setup  ## figures and one self-contained HTML page of an evaluation (RUN, RUNS to put beside it)
+	@$(if $(RUN),,echo "error: make report RUN=<evaluation folder> [RUNS=\"<more> <folders>\"]" >&2; exit 2)
+	$(PY) -m recipes.report $(RUN) $(RUNS)
 
 demo: setup  ## every stage in order, goes on where it was, ends with the table (CONFIG=demo or smoke)
 	$(PY) -m recipes.demo --config_name $(CONFIG) $(ARGS)

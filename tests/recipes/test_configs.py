@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 from trl import GRPOConfig, ModelConfig, SFTConfig
 
+from recipes.bench_eval import BenchArguments
 from recipes.config import parse, read_yaml
 from recipes.demo_base import BaseArguments
+from recipes.endpoint import EndpointArguments
 from recipes.eval import EvalArguments
+from recipes.eval_plan import PlanArguments
+from recipes.eval_shards import ShardArguments
 from recipes.filter import FilterArguments
 from recipes.generation import EngineArguments
 from recipes.grpo import GRPOArguments
@@ -22,7 +26,8 @@ CLASSES = {
     "sft": (SFTArguments, SFTConfig, ModelConfig),
     "filter": (FilterArguments, EngineArguments),
     "grpo": (GRPOArguments, GRPOConfig, ModelConfig),
-    "eval": (EvalArguments, EngineArguments),
+    "eval": (EvalArguments, PlanArguments, ShardArguments, EndpointArguments, EngineArguments),
+    "bench_eval": (BenchArguments, EngineArguments),
     "base": (BaseArguments, SFTConfig),
 }
 # What a run is called and what it reads and writes; everything else needs its reason.

@@ -10,12 +10,13 @@ import pytest
 from data_prep.prompts import load_prompts
 from recipes import eval as eval_recipe
 from rewards.errors import UserError
+from rewards.records import Prediction
 from tests.recipes.conftest import StubGenerator, small_rows
 
 
 def run_eval(monkeypatch, data: Path, model: Path, output_dir: Path, **options) -> None:
     words = {"model_name_or_path": model, "dataset_name": data, "output_dir": output_dir}
-    words |= {"chunk_rows": 2, "n_bootstrap": 20, **options}
+    words |= {"chunk_rows": 2, "n_bootstrap": 20, "report": "false", **options}
     argv = [word for key, value in words.items() for word in (f"--{key}", str(value))]
     monkeypatch.setattr(sys, "argv", ["eval", *argv])
     eval_recipe.main()
@@ -48,8 +49,13 @@ def test_every_image_is_asked_under_both_banks(
         assert user["content"] == prompts.question(bank, line["id"], 0)
         assert line["completion"].startswith("<think></think>")
         assert line["n_completion_tokens"] == len(line["completion"])
-    keys = ["id", "label", "question_bank", "completion", "n_completion_tokens"]
-    assert list(lines[0]) == [*keys, "source", "generator", "category"]
+        assert line["question"] == user["content"]
+        assert (line["width"], line["height"]) == (56, 56)
+    assert set(lines[0]) == {*Prediction.__dataclass_fields__, "n_prompt_tokens"}
+    # Rows 2 and 3 of every four reason; the others' gold answers explain nothing.
+    references = {line["id"]: line["reference"] for line in lines}
+    assert references["row-2"] == "Edges are soft."
+    assert references["row-0"] is None
 
 
 def test_output_files(
@@ -57,14 +63,18 @@ def test_output_files(
 ) -> None:
     out = tmp_path / "out"
     data = write_rows(small_rows(8), "test")
-    run_eval(monkeypatch, data, model_folder, out, name="stub", bootstrap_unit="source")
+    run_eval(
+        monkeypatch, data, model_folder, out, name="stub", bootstrap_unit="source", report="true"
+    )
     metrics = json.loads((out / "metrics.json").read_text())
-    assert set(metrics) == {"all", "simple", "hard"}
+    assert {"all", "simple", "hard"} < set(metrics)
+    assert "neutral" not in metrics
     assert (metrics["all"]["n"], metrics["simple"]["n"], metrics["hard"]["n"]) == (16, 8, 8)
     table = (out / "table1.md").read_text()
     assert "| stub | simple |" in table
     assert "| always fake |" in table
     assert (out / "token_lengths.png").read_bytes().startswith(b"\x89PNG")
+    assert "<html" in (out / "report.html").read_text(encoding="utf-8")
     assert not (out / "predictions.partial.jsonl").exists()
 
 

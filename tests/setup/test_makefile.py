@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 VERBS = (
-    *("help", "setup", "data", "sft", "filter", "grpo", "eval", "score", "demo", "demo-base"),
+    *("help", "setup", "data", "sft", "filter", "grpo", "eval", "score", "report", "demo"),
+    *("bench-eval", "demo-base"),
     *("test", "test-unit", "smoke", "lint", "format", "typecheck"),
 )
 DOCUMENTS = ("README.md", "PAPER.md", "launch/README.md", ".ci/run")
 SCORE_VARIABLES = ("PREDICTIONS=predictions.jsonl", "OUT=scores")
+REPORT_VARIABLES = ("RUN=runs/x/eval/rl",)
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
@@ -43,14 +45,15 @@ def test_help_is_the_default_and_lists_every_verb(root):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_verb_expands(root, verb):
-    result = make(root, "-n", verb, *SCORE_VARIABLES)
+    result = make(root, "-n", verb, *SCORE_VARIABLES, *REPORT_VARIABLES)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip()
 
 
 @pytest.mark.parametrize("verb", [v for v in VERBS if v not in ("help", "setup")])
 def test_verb_makes_the_environment_first(root, verb):
-    assert make(root, "-n", verb, *SCORE_VARIABLES).stdout.startswith("launch/setup.sh\n")
+    printed = make(root, "-n", verb, *SCORE_VARIABLES, *REPORT_VARIABLES).stdout
+    assert printed.startswith("launch/setup.sh\n")
 
 
 @pytest.mark.parametrize("verb", ["sft", "filter", "grpo", "eval"])
@@ -92,6 +95,17 @@ def test_score_without_its_variables_says_what_to_give(root):
     result = make(root, "score", "PREDICTIONS=", "OUT=")
     assert result.returncode != 0
     assert "PREDICTIONS=<file.jsonl> OUT=<folder>" in result.stderr
+
+
+def test_report_puts_other_runs_beside_its_own(root):
+    command = make(root, "-n", "report", "RUN=a", "RUNS=b c").stdout
+    assert "-m recipes.report a b c" in command
+
+
+def test_report_without_a_run_says_what_to_give(root):
+    result = make(root, "report", "RUN=")
+    assert result.returncode != 0
+    assert "make report RUN=<evaluation folder>" in result.stderr
 
 
 def test_failure_of_a_command_is_a_failure_of_make(root, tmp_path):

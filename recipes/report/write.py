@@ -5,6 +5,7 @@ from pathlib import Path
 
 from recipes.report.breakdowns import breakdown_section, robustness_section
 from recipes.report.cases import choose_cases
+from recipes.report.compared import compared_section
 from recipes.report.evaluation import Evaluation, read_evaluations
 from recipes.report.measures import explanation_section, sampling_section, score_section
 from recipes.report.page import Section, render
@@ -67,6 +68,7 @@ def all_sections(runs: Sequence[Evaluation], figures: Path) -> list[Section]:
     """Return the sections of the page, their figures drawn into the folder ``figures``."""
     return [
         table1_section(runs),
+        *([compared_section(runs)] if len(runs) > 1 else []),
         token_section(runs, figures),
         Section("cases", "Case studies", [_CASES], template="cases.html"),
         confusion_section(runs, figures),

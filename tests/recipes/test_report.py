@@ -13,6 +13,7 @@ import pytest
 
 from recipes.report import write_report
 from recipes.report.cases import choose_cases
+from recipes.report.compared import compared_section
 from recipes.report.drawing import shorten
 from recipes.report.estimates import split_variant
 from recipes.report.evaluation import read_evaluations
@@ -130,6 +131,24 @@ def test_our_numbers_are_those_of_metrics_json(whole: Path) -> None:
         assert accuracy in words
     assert "always fake" in words
     assert "other images, so the two cannot be compared" in words
+
+
+def test_runs_are_compared_on_the_same_questions(whole: Path) -> None:
+    metrics = [
+        json.loads((whole.parent / name / "metrics.json").read_text()) for name in ("rl", "sft")
+    ]
+    words = table_text((whole / "report.html").read_text(encoding="utf-8"), "compared")
+    for bank in ("simple", "hard", "neutral"):
+        ours, theirs = (100 * m[bank]["accuracy"] for m in metrics)
+        found = re.search(rf"SFT\s+{bank}\s+(-?[\d.]+)", words)
+        assert found
+        assert float(found[1]) == pytest.approx(ours - theirs, abs=0.01)
+
+
+def test_runs_without_a_common_question_say_so(tmp_path: Path) -> None:
+    folders = [evaluation(tmp_path / name, [prediction(name)]) for name in "xy"]
+    words = compared_section(read_evaluations(folders)).missing
+    assert "cannot be compared" in words[0]
 
 
 def test_folder_with_predictions_alone_says_what_to_run(tmp_path: Path) -> None:

@@ -350,6 +350,19 @@
   for (const facet of facets) state[facet.key] = "";
   makeFilters();
   section.classList.add("ready");
+
+  // What scrolls sideways can be scrolled by keyboard, what does not is no stop for the Tab key.
+  const boxes = document.querySelectorAll(".scroll, .chart");
+  const watcher = new ResizeObserver(() => {
+    for (const box of boxes) {
+      const scrolls = box.scrollWidth > box.clientWidth;
+      box.tabIndex = scrolls ? 0 : -1;
+      if (scrolls) box.setAttribute("aria-label", "Scrolls sideways");
+      box.setAttribute("role", "group");
+    }
+  });
+  watcher.observe(document.body);
+
   if (readHash()) section.scrollIntoView();
   else update();
 })();

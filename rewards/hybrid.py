@@ -7,7 +7,7 @@ from typing import Any
 from rewards.answer_format import parse_answer
 from rewards.bank_log import log_by_bank, log_verdicts
 from rewards.completions import completion_text, require_column
-from rewards.difficulty import DIFFICULTY_RULES, pass_rate_columns, wants_thinking
+from rewards.wanted_mode import DIFFICULTY_RULES, pass_rate_columns, wants_thinking
 from rewards.errors import UserError
 from rewards.hacks import find_hack
 from rewards.labels import NEUTRAL_BANK, check_question_bank
@@ -35,7 +35,7 @@ class HybridReward:
     * Neutral bank (ours, not in the paper), by ``neutral_bank``:
       ``neutral`` (the default): 0.0 for every completion;
       ``pass_rate`` and ``gain``: thinking is wanted on images that need it, see
-      ``rewards.difficulty``; 1.0 for the wanted mode, else 0.0.
+      ``rewards.wanted_mode``; 1.0 for the wanted mode, else 0.0.
 
     A well-formed completion has nothing but the verdict after ``</think>``: reasoning that hides
     there earns nothing under any bank. With ``guard_reasoning`` (ours, the default), reasoning in

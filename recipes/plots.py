@@ -14,7 +14,7 @@ import numpy as np
 from recipes.run_folder import read_log
 from rewards import QUESTION_BANKS
 
-COLOURS = {"simple": "#3b7dd8", "hard": "#d8743b"}
+COLOURS = {"simple": "#3b7dd8", "hard": "#d8743b", "neutral": "#4a9a62"}
 
 
 def plot_log(output_dir: str | Path, keys: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -75,10 +76,16 @@ def resolved_config(*arguments: Any) -> dict[str, Any]:
     return fields
 
 
-def open_run(output_dir: str | Path, config: dict[str, Any], dataset: Dataset) -> None:
+def open_run(
+    output_dir: str | Path,
+    config: dict[str, Any],
+    dataset: Dataset,
+    may_change: Iterable[str] = (),
+) -> None:
     """Write ``run.json``: config, commit, versions, fingerprints of data set and model, seed.
 
-    With ``restart`` in ``config``, what the folder holds is thrown away first.
+    With ``restart`` in ``config``, what the folder holds is thrown away first. Keys of
+    ``may_change`` are free to change when the run goes on.
 
     Raises:
         UserError: The folder holds a run of another configuration, data set or model.
@@ -99,7 +106,9 @@ def open_run(output_dir: str | Path, config: dict[str, Any], dataset: Dataset) -
         run = json.loads(path.read_text(encoding="utf-8"))
         before, now = {**run, **run["config"]}, {**config, **inputs}
         changed = sorted(
-            key for key in before.keys() & now.keys() - _MAY_CHANGE if before[key] != now[key]
+            key
+            for key in before.keys() & now.keys() - _MAY_CHANGE.union(may_change)
+            if before[key] != now[key]
         )
         if changed:
             values = ", ".join(f"{k}: {before[k]!r} -> {now[k]!r}" for k in changed[:5])

@@ -8,14 +8,17 @@ one logged value over the last ``window`` logs. Its bound is ours: there is none
 import math
 import operator
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.utils import logging
 
 from recipes.run_folder import append_log, read_log
+from rewards import NEUTRAL_BANK, HybridReward
+from rewards.errors import UserError
 
 logger = logging.get_logger(__name__)
 EVENT = "collapse"
@@ -44,43 +47,42 @@ class Rule:
     relative: bool = False
 
 
-def rules_for(thinking_banks: Sequence[str], direct_banks: Sequence[str]) -> list[Rule]:
-    """Return the rules of a run.
-
-    Args:
-        thinking_banks: Banks under which thinking is wanted, or one of the modes is.
-        direct_banks: Banks under which a direct answer is wanted, or one of the modes is.
-    """
-    modes = [
-        Rule(f"thinking_rate/{bank}", "below", 0.1, f"thinking dies out under {bank} questions", True)
-        for bank in thinking_banks
-    ] + [
-        Rule(
-            f"thinking_rate/{bank}",
-            "above",
-            0.9,
-            f"direct answers die out under {bank} questions",
-            True,
-        )
-        for bank in direct_banks
-    ]
-    # A tenth: at G = 8, most groups then have no completion of the other mode left to learn from.
-    banks = dict.fromkeys((*thinking_banks, *direct_banks))
-    loops = [
-        Rule(f"repeated_trigrams/{bank}", "above", 0.3, f"answers to {bank} questions loop")
-        for bank in banks
-    ]
-    # Half images of each label: a just judge says "fake" of half of all, a blind one of none or all.
+def rules_for(reward: HybridReward, banks: Iterable[str]) -> list[Rule]:
+    """Return the rules of a run with ``reward`` on questions of ``banks``."""
+    rules = []
+    for bank in banks:
+        rate, loops = f"thinking_rate/{bank}", f"repeated_share/{bank}"
+        # A tenth: at 8 generations most groups then hold no completion of the other mode any more,
+        # and Eq. 2 has nothing to compare.
+        if lives(reward, bank, thinking=True):
+            rules.append(Rule(rate, "below", 0.1, f"thinking dies out on {bank} questions", True))
+        if lives(reward, bank, thinking=False):
+            meaning = f"direct answers die out on {bank} questions"
+            rules.append(Rule(rate, "above", 0.9, meaning, True))
+        rules.append(Rule(loops, "above", 0.3, f"answers to {bank} questions repeat themselves"))
     return [
-        *modes,
+        *rules,
+        # A just judge says "fake" of all fakes and of no real image, 0.5 on average over the two;
+        # a blind one says it of none (0) or of all (1).
         Rule(VERDICT_BALANCE, "below", 0.2, "the verdict drifts to 'real' on any image", True),
         Rule(VERDICT_BALANCE, "above", 0.8, "the verdict drifts to 'fake' on any image", True),
-        *loops,
         Rule("completions/clipped_ratio", "above", 0.5, "most answers are cut off by the limit"),
         Rule("entropy", "below", 0.1, "the policy hardly varies its answers", relative=True),
         Rule("kl", "above", 0.5, "the policy is far from the one it started from"),
         Rule("frac_reward_zero_std", "above", 0.95, "hardly a group has anything to learn from"),
     ]
+
+
+def lives(reward: HybridReward, bank: str, *, thinking: bool) -> bool:
+    """Return whether a mode is to live on under a bank.
+
+    Under a neutral bank both are. Under the hard one thinking is, also where the reward does not
+    ask for it: its loss is the degeneration that the paper names.
+    """
+    if bank == NEUTRAL_BANK:
+        return True
+    wants_thinking = bank == "hard" and reward.hard_bank != "require_direct"
+    return wants_thinking == thinking
 
 
 class CollapseWatch(TrainerCallback):
@@ -92,7 +94,7 @@ class CollapseWatch(TrainerCallback):
     """
 
     def __init__(self, rules: Sequence[Rule], window: int = 10, stop: bool = False) -> None:
-        """Set the rules, the number of logs an average is over, and whether a collapse ends the run."""
+        """Set the rules, how many logs an average is over, and whether a collapse ends the run."""
         self.rules, self.window, self.stop = list(rules), window, stop
         self.events: list[dict[str, Any]] = []
         self.stopped_by: dict[str, Any] | None = None
@@ -130,6 +132,17 @@ class CollapseWatch(TrainerCallback):
                 self.stopped_by = event
                 control.should_save = True
                 control.should_training_stop = True
+
+    def raise_if_stopped(self, output_dir: str | Path) -> None:
+        """Raise a ``UserError`` if a collapse has ended the run."""
+        if self.stopped_by is not None:
+            event = self.stopped_by
+            raise UserError(
+                f"stopped at step {event['step']}: {event['meaning']} ({describe(event)}). "
+                f"{output_dir} holds the curves (curves.png), the completions and a checkpoint of "
+                "that step; see the reward of that bank, beta and learning_rate. The same command "
+                "goes on from the checkpoint."
+            )
 
     def _look(self, step: int, logs: dict[str, Any]) -> list[dict[str, Any]]:
         """Take in a log; return the events it makes."""

@@ -31,8 +31,6 @@ _MAY_CHANGE = frozenset(
         "max_steps",
         "num_train_epochs",
         "local_rank",
-        "num_shards",
-        "shard_index",
     )
 )
 
@@ -155,7 +153,8 @@ class JsonlLogger(TrainerCallback):
     ) -> None:
         """Drop lines past the step that the run goes on from."""
         if state.is_world_process_zero:
-            forget_after(Path(str(args.output_dir)) / "log.jsonl", state.global_step)
+            for name in ("log.jsonl", "completions.jsonl"):
+                forget_after(Path(str(args.output_dir)) / name, state.global_step)
 
     def on_log(
         self,
@@ -178,6 +177,8 @@ def append_log(output_dir: str | Path, record: dict[str, Any]) -> None:
 
 def forget_after(path: Path, step: int) -> None:
     """Drop the lines of a JSONL file past ``step``, which a run that goes on makes again."""
+    if not path.is_file():
+        return
     kept = [record for record in read_lines(path) if record.get("step", 0) <= step]
     write_text(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in kept))
 

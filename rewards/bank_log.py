@@ -14,7 +14,7 @@ def log_by_bank(
     completion_ids: Sequence[Sequence[int]] | None,
     log_metric: Callable[[str, float], None],
 ) -> None:
-    """Log ``thinking_rate``, ``repeated_trigrams`` and ``completion_length`` (tokens) by bank.
+    """Log ``thinking_rate``, ``repeated_share`` and ``completion_length`` (tokens) by bank.
 
     The names are ``thinking_rate/<bank>`` and so on. One call a completion: TRL averages the calls
     over all processes, so that each completion weighs the same, however the banks fall on the
@@ -22,7 +22,7 @@ def log_by_bank(
     """
     for index, (text, bank) in enumerate(zip(texts, question_banks, strict=True)):
         log_metric(f"thinking_rate/{bank}", float(thinks(text)))
-        log_metric(f"repeated_trigrams/{bank}", repeated_share(text))
+        log_metric(f"repeated_share/{bank}", repeated_share(text))
         if completion_ids is not None:
             log_metric(f"completion_length/{bank}", float(len(completion_ids[index])))
 

@@ -1,11 +1,7 @@
 """Reasoning in form only: what a policy writes to be paid for thinking without doing it."""
 
-from rewards.repetition import repeated_share
+from rewards.repetition import repeats
 from rewards.thinking import WORDS_OF_A_REASON, reason_words
-
-# Ours: more than every second trigram stood there before. A sentence said three times is over it;
-# the reasonings of the embedded set, with their fixed phrases, have 0.0.
-MAX_REPEATED_SHARE = 0.5
 
 
 def find_hack(reasoning: str) -> str | None:
@@ -15,13 +11,11 @@ def find_hack(reasoning: str) -> str | None:
       verdict. One word, punctuation, one word many times, and the verdict said again are all that.
       The same number of words outside of a block counts as thinking (``rewards.thinking``): what
       is too little to be caught there is too little to be paid here.
-    * "loop": a share of repeated trigrams above ``MAX_REPEATED_SHARE``.
+    * "loop": it says again, word by word, what stands before, see ``rewards.repetition.repeats``.
 
-    Words are runs of letters and digits: a text in a script without spaces counts as few words, and
-    wants the guard switched off.
+    The reasonings of the embedded set, fixed phrases all, are neither. Words are runs of letters
+    and digits: a text in a script without spaces has few, and wants the guard switched off.
     """
     if len(set(reason_words(reasoning))) < WORDS_OF_A_REASON:
         return "no reason"
-    if repeated_share(reasoning) > MAX_REPEATED_SHARE:
-        return "loop"
-    return None
+    return "loop" if repeats(reasoning) else None

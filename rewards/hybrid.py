@@ -7,13 +7,13 @@ from typing import Any
 from rewards.answer_format import parse_answer
 from rewards.bank_log import log_by_bank, log_verdicts
 from rewards.completions import completion_text, require_column
-from rewards.wanted_mode import DIFFICULTY_RULES, pass_rate_columns, wants_thinking
 from rewards.errors import UserError
 from rewards.hacks import find_hack
 from rewards.labels import NEUTRAL_BANK, check_question_bank
 from rewards.thinking import thinks
+from rewards.wanted_mode import DIFFICULTY_RULES, pass_rate_columns, wants_thinking
 
-HARD_BANK_RULES = ("require_thinking", "neutral", "off")
+HARD_BANK_RULES = ("require_thinking", "neutral", "off", "require_direct")
 NEUTRAL_BANK_RULES = ("neutral", *DIFFICULTY_RULES)
 
 
@@ -31,7 +31,8 @@ class HybridReward:
       "reasoning degeneration" (Sec. 2.2) costs reward;
       ``neutral`` (the paper's text, taken literally): 0.0 for every completion. A constant cancels
       in the group's mean (Eq. 2), so only the simple bank is shaped;
-      ``off``: None, which TRL sums like 0.0, but leaves out of the logged mean.
+      ``off``: None, which TRL sums like 0.0, but leaves out of the logged mean;
+      ``require_direct`` (ours, a control: always direct): as under the simple bank.
     * Neutral bank (ours, not in the paper), by ``neutral_bank``:
       ``neutral`` (the default): 0.0 for every completion;
       ``pass_rate`` and ``gain``: thinking is wanted on images that need it, see
@@ -114,7 +115,7 @@ class HybridReward:
         if bank == "simple":
             return False
         if bank == "hard":
-            return True if self.hard_bank == "require_thinking" else None
+            return {"require_thinking": True, "require_direct": False}.get(self.hard_bank)
         if self.neutral_bank == "neutral":
             return None
         return wants_thinking(

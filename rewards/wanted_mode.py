@@ -49,7 +49,7 @@ def wants_thinking(
             where = "the data set" if values is None else f"row {index} of the batch"
             raise UserError(
                 f"neutral_bank: {rule} needs the column {name!r}, which {where} lacks. The filter "
-                "writes it with --measured_banks simple hard; or set neutral_bank: neutral."
+                "writes it with --measure both; or set neutral_bank: neutral."
             )
         rates.append(float(value))
     if rule == "pass_rate":

@@ -17,7 +17,6 @@ from trl import GRPOConfig, ModelConfig
 from recipes.config import parse, read_yaml
 from recipes.demo import BASE_MODEL
 from recipes.grpo import GRPOArguments, make_trainer
-from recipes.sampling_agreement import SamplingAgreement
 from rewards import accuracy_reward, format_reward, hybrid_reward
 from tests.recipes.conftest import small_rows
 
@@ -122,9 +121,7 @@ def run_trainer(folder: Path, moved: bool, options: dict[str, Any]) -> Result:
     argv = ["--config", str(YAML), *(w for k, v in words.items() for w in (f"--{k}", str(v)))]
     args, training_args, model_args = parse((GRPOArguments, GRPOConfig, ModelConfig), argv)
     rows = small_rows(len(COMPLETIONS))
-    trainer = make_trainer(
-        args, training_args, model_args, rows, SamplingAgreement(0.05, 0.03, False)
-    )
+    trainer = make_trainer(args, training_args, model_args, rows, callbacks=[])
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = 1
     trainer.use_vllm = True

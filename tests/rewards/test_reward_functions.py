@@ -242,20 +242,6 @@ def test_every_reasoning_of_the_embedded_set_keeps_its_reward():
     assert max(map(repeated_share, reasonings)) == 0.0
 
 
-@pytest.mark.parametrize(
-    ("text", "share"),
-    [
-        pytest.param("", 0.0, id="empty"),
-        pytest.param("a b", 0.0, id="no trigram"),
-        pytest.param("a b c d", 0.0, id="two trigrams, both new"),
-        pytest.param("a b c A, B: c", 1 - 3 / 4, id="abc bca cab abc"),
-        pytest.param("a " * 12, 1 - 1 / 10, id="ten times the same"),
-    ],
-)
-def test_repeated_share(text, share):
-    assert repeated_share(text) == pytest.approx(share)
-
-
 # rule, settings, pass rates under simple and hard questions, whether thinking is wanted
 DIFFICULTY = [
     pytest.param("pass_rate", {}, 0.4, 0.0, True, id="often wrong without thinking"),
@@ -297,7 +283,7 @@ def test_neutral_questions_earn_the_same_in_either_mode_by_default():
     ],
 )
 def test_a_missing_pass_rate_is_refused_with_what_to_do(rule, columns, message):
-    with pytest.raises(UserError, match=f"{message}.*--measured_banks"):
+    with pytest.raises(UserError, match=f"{message}.*--measure both"):
         HybridReward(neutral_bank=rule)([DIRECT], question_bank=["neutral"], **columns)
 
 
@@ -318,7 +304,7 @@ def test_the_log_tells_images_that_need_thinking_from_others():
 def test_modes_and_verdicts_are_logged_one_call_a_completion():
     logged = []
     hybrid_reward(
-        [DIRECT, HIDDEN, "<think>a b c a b c</think>real", "<think>"],
+        [DIRECT, HIDDEN, f"<think>{'soft ' * 20}</think>real", "<think>"],
         question_bank=["simple", "simple", "hard", "hard"],
         label=["fake", "real", "fake", "fake"],
         completion_ids=[[1, 2], [1, 2, 3], [1], []],
@@ -326,16 +312,16 @@ def test_modes_and_verdicts_are_logged_one_call_a_completion():
     )
     assert logged == [
         ("thinking_rate/simple", 0.0),
-        ("repeated_trigrams/simple", 0.0),
+        ("repeated_share/simple", 0.0),
         ("completion_length/simple", 2.0),
         ("thinking_rate/simple", 1.0),  # hidden reasoning is thinking
-        ("repeated_trigrams/simple", 0.0),
+        ("repeated_share/simple", 0.0),
         ("completion_length/simple", 3.0),
         ("thinking_rate/hard", 1.0),
-        ("repeated_trigrams/hard", pytest.approx(1 / 7)),  # think a b c a b c think real
+        ("repeated_share/hard", pytest.approx(19 / 28)),  # all but the first "soft", and the tags
         ("completion_length/hard", 1.0),
         ("thinking_rate/hard", 0.0),
-        ("repeated_trigrams/hard", 0.0),
+        ("repeated_share/hard", 0.0),
         ("completion_length/hard", 0.0),
         ("says_fake/fake", 1.0),
         ("says_fake/real", 1.0),

@@ -131,9 +131,10 @@ def load_training_rows(args: GRPOArguments) -> Dataset:
         return rows
     is_neutral = [bank == NEUTRAL_BANK for bank in rows["question_bank"]]
     problem = "" if any(is_neutral) else "has no neutral question"
-    for name in columns:
+    for name in columns if any(is_neutral) else ():
         if name not in rows.column_names:
             problem = f"lacks the column {name!r}"
+            break
         elif any(
             neutral and rate is None for neutral, rate in zip(is_neutral, rows[name], strict=True)
         ):

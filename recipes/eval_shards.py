@@ -123,6 +123,6 @@ def run_shards(
         )
 
 
-def own_command() -> list[str]:
+def own_command(module: str = "recipes.eval") -> list[str]:
     """Return the command that started this process, for its shards."""
-    return [sys.executable, "-m", "recipes.eval", *sys.argv[1:], "--restart", "false"]
+    return [sys.executable, "-m", module, *sys.argv[1:], "--restart", "false"]

@@ -14,9 +14,9 @@ CONFIGS := recipes/configs/$(CONFIG)
 PY := .venv/bin/python
 N_GPUS := $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 ACCELERATE ?= $(if $(filter 0,$(N_GPUS)),cpu,$(if $(filter 1,$(N_GPUS)),single_gpu,multi_gpu))
-# multi_gpu.yaml leaves the number of processes open: one for each GPU of this machine.
-PROCESSES = $(if $(filter multi_gpu,$(ACCELERATE)),--num_processes $(N_GPUS))
-LAUNCH = .venv/bin/accelerate launch --quiet --config_file launch/accelerate/$(ACCELERATE).yaml $(PROCESSES)
+# The files for several GPUs leave the number of processes open: one for each GPU of this machine.
+ONE_A_GPU = $(if $(filter multi_gpu fsdp2 zero2 zero3,$(ACCELERATE)),--num_processes $(N_GPUS))
+LAUNCH = .venv/bin/accelerate launch --quiet --config_file launch/accelerate/$(ACCELERATE).yaml $(ONE_A_GPU)
 CHOICES = $(if $(MODEL),--model_name_or_path $(MODEL)) $(if $(DATA),--dataset_name $(DATA))
 
 # The demo and the smoke runs have all they need in the repository: nothing may ask a hub.

@@ -16,6 +16,7 @@ from datasets import Dataset
 from trl import GRPOConfig, ModelConfig, get_peft_config
 
 from data_prep.loading import SAMPLING_COLUMNS, load_rows
+from recipes.adapters import save_whole_model
 from recipes.config import parse
 from recipes.generation import prepare_engine
 from recipes.image_tokens import ImageTokenGRPOTrainer, vision_token_ban
@@ -24,7 +25,7 @@ from recipes.resume import ResumesWeights
 from recipes.run_folder import JsonlLogger, last_whole_checkpoint, open_run, resolved_config
 from recipes.sampling_agreement import SamplingAgreement
 from recipes.vllm_on_cpu import prepare_colocated_engine
-from recipes.vlm import check_model, load_processor
+from recipes.vlm import attention_implementation, check_model, load_processor
 from rewards import HybridReward, accuracy_reward, format_reward
 from rewards.errors import run_cli
 from rewards.files import write_json
@@ -115,6 +116,7 @@ def main() -> None:
     """Train, then save model, processor and log."""
     args, training_args, model_args = parse((GRPOArguments, GRPOConfig, ModelConfig))
     check_model(model_args.model_name_or_path)
+    model_args.attn_implementation = attention_implementation(model_args.attn_implementation)
     train_rows = load_rows(args.dataset_name, args.train_split, SAMPLING_COLUMNS)
     output_dir = Path(training_args.output_dir)
     with training_args.main_process_first(local=False):
@@ -125,7 +127,7 @@ def main() -> None:
     )
     trainer = make_trainer(args, training_args, model_args, train_rows, agreement)
     trainer.train(resume_from_checkpoint=last_whole_checkpoint(output_dir))
-    trainer.save_model()
+    save_whole_model(trainer)
     if trainer.is_world_process_zero():
         plot_log(output_dir, PLOTTED)
         # Written last: a run folder with a summary is a finished run.

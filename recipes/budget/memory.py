@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from recipes.budget.flops import kv_bytes_per_token
 from recipes.budget.model_size import LanguageSize, ModelSize, VisionSize
 
-FUSED_HEAD_TOKENS = (
-    32_768  # TRL's fused head makes at most this many scores of a vocabulary at once
-)
+FUSED_HEAD_TILE = (4096, 32_768)  # TRL 1.16.0's fused head: tokens and words scored at a time
 RUNTIME = 2 * 2**30  # CUDA context, NCCL buffers, cuBLAS workspace: what nvidia-smi shows of an
 # otherwise empty process is 0.5 to 2 GiB
 
@@ -42,8 +40,9 @@ class Placement:
         """Return whether trained weights have a float32 copy, which an update of 1e-6 needs.
 
         bfloat16 has 8 bits of mantissa: a weight w moves only by steps of w / 256, and AdamW's
-        update of about the learning rate is rounded away. fsdp2 makes a float32 copy of what trains
-        (accelerate 1.15), DeepSpeed keeps one in its optimizer; else the weights have to be float32.
+        update of about the learning rate is rounded away. fsdp2 makes a float32 copy of what
+        trains (accelerate 1.15), DeepSpeed keeps one in its optimizer; else the weights have to be
+        float32 themselves.
         """
         return self.weight_bytes == 4 or self.sharding in ("zero2", "zero3", "fsdp2")
 
@@ -125,9 +124,9 @@ def language_activation_bytes(
     """Return what the language model keeps for its backward (estimate).
 
     A block keeps about 10 d + 3 (q + k) + 4 f values of 2 bytes a token: two norms with their
-    float32 inside (d wide), queries, keys and values before and after rotation (q and k wide), gate,
-    up and their products (f wide). Checkpointing keeps one residual of d values a block, and all of
-    a single block at a time.
+    float32 inside (d wide), queries, keys and values before and after rotation (q and k wide),
+    gate, up and their products (f wide). Checkpointing keeps one residual of d values a block, and
+    all of a single block at a time.
     """
     q, k = size.n_heads * size.head_dim, size.n_kv_heads * size.head_dim
     block = 2 * n_tokens * (10 * size.hidden + 3 * (q + k) + 4 * size.intermediate)
@@ -147,8 +146,9 @@ def vision_activation_bytes(
 
 
 def head_bytes(size: LanguageSize, n_scored: float) -> float:
-    """Return the scores of the head: float32, with their gradients, a tile at a time (estimate)."""
-    return 2 * 4 * min(n_scored, FUSED_HEAD_TOKENS) * size.vocabulary
+    """Return the scores of the head: a tile in float32, with its gradient (estimate)."""
+    n_tokens, n_words = FUSED_HEAD_TILE
+    return 2 * 4 * min(n_scored, n_tokens) * min(size.vocabulary, n_words)
 
 
 def activation_bytes(

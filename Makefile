@@ -31,7 +31,7 @@ ifeq ($(N_GPUS),0)
 export TORCHDYNAMO_DISABLE ?= 1
 endif
 
-.PHONY: help setup data sft filter grpo eval score demo demo-base \
+.PHONY: help setup data check sft filter grpo eval score demo demo-base \
         test test-unit smoke lint format typecheck
 
 help:  ## list the verbs
@@ -42,6 +42,11 @@ setup:  ## make .venv with the pinned versions (every verb below does it when ne
 
 data: setup  ## write the embedded image set to data/demo/{sft,rl,test}
 	$(PY) -m data_prep demo --output_dir data/demo $(ARGS)
+
+check: setup  ## what a configuration would do and cost, without a GPU (CONFIG, STAGE, PROCESSES, ACCELERATE, MODEL, DATA)
+	@$(PY) -m recipes.check --config_name $(CONFIG) --n_processes $(or $(PROCESSES),1) \
+	  $(if $(STAGE),--stage $(STAGE)) $(if $(MODEL),--model $(MODEL)) $(if $(DATA),--dataset $(DATA)) \
+	  $(if $(filter-out file,$(origin ACCELERATE)),--accelerate $(ACCELERATE)) $(ARGS)
 
 sft: setup  ## stage 1, supervised fine-tuning (CONFIG, MODEL, DATA, ARGS, ACCELERATE)
 	$(LAUNCH) -m recipes.sft --config $(CONFIGS)/sft.yaml $(CHOICES) $(ARGS)

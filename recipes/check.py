@@ -49,6 +49,9 @@ class CheckArguments:
     bandwidth_share: float = field(
         default=0.6, metadata={"help": "Share of the GPU's memory bandwidth that is reached."}
     )
+    network_gbs: float = field(
+        default=25.0, metadata={"help": "10^9 bytes a second that a GPU sends to other machines."}
+    )
     answer_tokens: int = field(
         default=200, metadata={"help": "Of a completion where the data set has no gold answers."}
     )
@@ -75,7 +78,9 @@ def check_one(args: CheckArguments, stage: str, gpu: Gpu) -> tuple[Report, list[
     """Return what is known of a stage and what was found."""
     findings = Findings(stage)
     folder = config_folder(args.config_name, CONFIGS)
-    assumed = Assumptions(args.utilisation, args.bandwidth_share, args.answer_tokens)
+    assumed = Assumptions(
+        args.utilisation, args.bandwidth_share, args.network_gbs * 1e9, args.answer_tokens
+    )
     try:
         settings = settings_of(
             folder,
@@ -116,7 +121,8 @@ def main() -> None:
         footer += (
             f" Hours: {100 * args.utilisation:g} % of {gpu.flops / 1e12:g} TFLOPS reached, "
             f"{100 * args.bandwidth_share:g} % of {gpu.bandwidth / 1e9:g} GB/s while writing; "
-            "loading, saving, padding and waiting for the network are not in them."
+            "loading, saving, padding and the network are not in them. What is sent: at "
+            f"{args.network_gbs:g} GB/s a GPU, beside the computing."
         )
     print(render(title, reports, findings, paper, footer))
     if args.output_file is not None:

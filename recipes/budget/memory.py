@@ -123,13 +123,13 @@ def language_activation_bytes(
 ) -> float:
     """Return what the language model keeps for its backward (estimate).
 
-    A block keeps about 10 d + 3 (q + k) + 4 f values of 2 bytes a token: two norms with their
-    float32 inside (d wide), queries, keys and values before and after rotation (q and k wide),
-    gate, up and their products (f wide). Checkpointing keeps one residual of d values a block, and
-    all of a single block at a time.
+    A block keeps about 8 d + 2 q + 3 k + 4 f values of 2 bytes a token: residuals, two norms with
+    their float32 inside, what enters the projections (d wide); queries and their result (q wide);
+    keys and values (k wide); gate, up and their products (f wide). Checkpointing keeps one residual
+    of d values a block, and all of a single block at a time.
     """
     q, k = size.n_heads * size.head_dim, size.n_kv_heads * size.head_dim
-    block = 2 * n_tokens * (10 * size.hidden + 3 * (q + k) + 4 * size.intermediate)
+    block = 2 * n_tokens * (8 * size.hidden + 2 * q + 3 * k + 4 * size.intermediate)
     if not checkpointing:
         return block * size.n_layers
     return block + residual_bytes * n_tokens * size.hidden * size.n_layers

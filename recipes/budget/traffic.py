@@ -71,9 +71,9 @@ def step_traffic(
     return Traffic(2 * n_micro_batches * share * 2 * n_parameters, n_reduced * gradients)
 
 
-def traffic_seconds(traffic: Traffic, bandwidth: float) -> float:
+def traffic_seconds(n_bytes: float, bandwidth: float) -> float:
     """Return the seconds a step's traffic takes at ``bandwidth`` bytes a second for each GPU.
 
     Most of it runs beside the computation: it costs time where it takes longer than that.
     """
-    return traffic.total / bandwidth
+    return n_bytes / bandwidth

@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from recipes.checks.findings import ERROR, Finding
+from rewards import ALL_BANKS, LABELS
 
 WIDTH = 112
+LONG = 18  # characters; a longer cell that all stages share stands once
 BARS = " ▁▂▃▄▅▆▇█"
 Report = dict[str, Any]
 Cell = Callable[[Report], str]
@@ -55,13 +57,22 @@ def _table(reports: Sequence[Report]) -> list[str]:
         if not (row[0].isupper() and following[0].isupper())
     ]
     name_width = max(len(name) for name, _ in CELLS) + 2
-    widths = [max(len(cells[i]) for _, cells in rows) + 3 for i in range(len(reports))]
+    apart = [cells for name, cells in rows if _shared(name, cells, name_width) is None]
+    widths = [max(len(cells[i]) for cells in apart) + 3 for i in range(len(reports))]
     return [
-        (
+        _shared(name, cells, name_width)
+        or (
             name.ljust(name_width) + "".join(c.rjust(w) for c, w in zip(cells, widths, strict=True))
         ).rstrip()
         for name, cells in rows
     ]
+
+
+def _shared(name: str, cells: Sequence[str], name_width: int) -> str | None:
+    """Return a row whose long cells are all the same as one text; None for another row."""
+    if len(set(cells)) > 1 or len(cells) < 2 or len(cells[0]) <= LONG:
+        return None
+    return f"{name.ljust(name_width)}   {cells[0]}"
 
 
 def _try(cell: Cell, report: Report) -> str:
@@ -108,8 +119,8 @@ def _gib(n: float) -> str:
     return f"{n / 2**30:.1f} GiB" if n >= 2**28 else f"{n / 2**20:.1f} MiB"
 
 
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items()))
+def _counts(counts: dict[str, int], names: Sequence[str]) -> str:
+    return " / ".join(f"{counts.get(name, 0):,}" for name in names)
 
 
 def _spread(numbers: dict[str, float]) -> str:
@@ -135,6 +146,13 @@ def _cell(*keys: str, form: str = "{:,}") -> Cell:
     return cell
 
 
+def _sending(report: Report) -> str:
+    traffic = report["traffic"]
+    if not traffic["bytes_per_step"]:
+        return ""
+    return f"{traffic['seconds_per_step']:.2f} ({traffic['bytes_per_step'] / 1e9:.0f} GB)"
+
+
 CELLS: list[tuple[str, Cell]] = [
     ("STAGE", _cell("stage", form="{}")),
     ("model", lambda r: r["model"].split("/")[-1]),
@@ -144,8 +162,8 @@ CELLS: list[tuple[str, Cell]] = [
     ("of these trained", lambda r: _billions(r["parameters"]["trainable"]) * bool(r["sharding"])),
     ("DATA", lambda r: ""),
     ("rows", _cell("rows", "total")),
-    ("labels", lambda r: _counts(r["rows"]["labels"])),
-    ("banks", lambda r: _counts(r["rows"]["banks"])),
+    ("real / fake", lambda r: _counts(r["rows"]["labels"], LABELS)),
+    ("simple / hard / neutral", lambda r: _counts(r["rows"]["banks"], ALL_BANKS)),
     ("TOKENS: MEDIAN / 99 % / MAX", lambda r: ""),
     ("prompt with image", lambda r: _spread(r["tokens"]["prompt"])),
     ("answer", lambda r: _spread(r["tokens"]["answer"])),
@@ -173,9 +191,9 @@ CELLS: list[tuple[str, Cell]] = [
     ("COST", lambda r: ""),
     ("FLOPs, method", _cell("flops", "model", form="{:.3g}")),
     ("FLOPs, executed", _cell("flops", "hardware", form="{:.3g}")),
-    ("sent a step and GPU", _cell("traffic_gb_per_step", form="{:.1f} GB")),
     ("hours, computing", _cell("hours", "computing", form="{:.2f}")),
     ("hours, writing tokens", lambda r: f"{r['hours']['writing']:.2f}" * (r["stage"] != "sft")),
     ("hours", _cell("hours", "total", form="{:.2f}")),
     ("seconds a step", _cell("seconds_per_step", form="{:.2f}")),
+    ("  beside it, sending", _sending),
 ]

@@ -141,6 +141,18 @@ def check_room(
     findings.add(level, f"{text}{verdict}; {ways}.")
 
 
+def check_network(sending: float, computing: float, settings: Settings, findings: Findings) -> None:
+    """Compare what a step sends with what it computes; the longer of the two decides."""
+    if settings.on_cpu or sending <= computing:
+        return
+    findings.add(
+        WARNING,
+        f"a step sends for {sending:.1f} s and computes for {computing:.1f} s: the network decides "
+        "the hours. A larger per_device_train_batch_size with less gradient_accumulation_steps is "
+        "the same step with less traffic; ACCELERATE=zero2 sends no weights for a backward.",
+    )
+
+
 def check_cache(
     room: CacheRoom, n_wanted: float, settings: Settings, size: ModelSize, findings: Findings
 ) -> None:

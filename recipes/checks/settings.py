@@ -64,6 +64,17 @@ class Settings:
     on_cpu: bool
 
 
+def require_placement(settings: Settings) -> Placement:
+    """Return how a training stage stands on the GPUs.
+
+    Raises:
+        ValueError: The stage does not train.
+    """
+    if settings.placement is None:
+        raise ValueError(f"{settings.stage} does not train.")
+    return settings.placement
+
+
 def stages_of(folder: Path) -> list[str]:
     """Return the stages that a configuration folder has a file for.
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 VERBS = (
-    *("help", "setup", "data", "sft", "filter", "grpo", "eval", "score", "demo", "demo-base"),
+    *("help", "setup", "data", "check", "sft", "filter", "grpo", "eval", "score"),
+    *("demo", "demo-base"),
     *("test", "test-unit", "smoke", "lint", "format", "typecheck"),
 )
 DOCUMENTS = ("README.md", "PAPER.md", "launch/README.md", ".ci/run")

@@ -14,9 +14,9 @@ CONFIGS := recipes/configs/$(CONFIG)
 PY := .venv/bin/python
 N_GPUS := $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 ACCELERATE ?= $(if $(filter 0,$(N_GPUS)),cpu,$(if $(filter 1,$(N_GPUS)),single_gpu,multi_gpu))
-# multi_gpu.yaml leaves the number of processes open: one for each GPU of this machine.
-PROCESSES = $(if $(filter multi_gpu,$(ACCELERATE)),--num_processes $(N_GPUS))
-LAUNCH = .venv/bin/accelerate launch --quiet --config_file launch/accelerate/$(ACCELERATE).yaml $(PROCESSES)
+# The files for several GPUs leave the number of processes open: one for each GPU of this machine.
+ONE_A_GPU = $(if $(filter multi_gpu fsdp2 zero2 zero3,$(ACCELERATE)),--num_processes $(N_GPUS))
+LAUNCH = .venv/bin/accelerate launch --quiet --config_file launch/accelerate/$(ACCELERATE).yaml $(ONE_A_GPU)
 CHOICES = $(if $(MODEL),--model_name_or_path $(MODEL)) $(if $(DATA),--dataset_name $(DATA))
 
 # The demo, its controls and the smoke runs have all they need in the repository: nothing may ask a hub.
@@ -31,7 +31,7 @@ ifeq ($(N_GPUS),0)
 export TORCHDYNAMO_DISABLE ?= 1
 endif
 
-.PHONY: help setup data sft filter grpo eval bench-eval score report demo demo-base \
+.PHONY: help setup data check sft filter grpo eval bench-eval score report demo demo-base \
         test test-unit smoke lint format typecheck
 
 help:  ## list the verbs
@@ -42,6 +42,11 @@ setup:  ## make .venv with the pinned versions (every verb below does it when ne
 
 data: setup  ## write the embedded image set to data/demo/{sft,rl,test}
 	$(PY) -m data_prep demo --output_dir data/demo $(ARGS)
+
+check: setup  ## what a configuration would do and cost, without a GPU (CONFIG, STAGE, PROCESSES, ACCELERATE, MODEL, DATA)
+	@$(PY) -m recipes.check --config_name $(CONFIG) --n_processes $(or $(PROCESSES),1) \
+	  $(if $(STAGE),--stage $(STAGE)) $(if $(MODEL),--model $(MODEL)) $(if $(DATA),--dataset $(DATA)) \
+	  $(if $(filter-out file,$(origin ACCELERATE)),--accelerate $(ACCELERATE)) $(ARGS)
 
 sft: setup  ## stage 1, supervised fine-tuning (CONFIG, MODEL, DATA, ARGS, ACCELERATE)
 	$(LAUNCH) -m recipes.sft --config $(CONFIGS)/sft.yaml $(CHOICES) $(ARGS)

@@ -12,7 +12,7 @@ import torch
 
 from data_prep.vllm_settings import prepare_engine
 from recipes.verdict_probability import TOP_LOGPROBS, verdict_probability
-from recipes.vlm import load_processor
+from recipes.vlm import image_limits, load_processor
 
 
 @dataclass
@@ -30,6 +30,12 @@ class EngineArguments:
     enforce_eager: bool = field(default=False, metadata={"help": "No compilation, no CUDA graphs."})
     min_pixels: int | None = field(default=None, metadata={"help": "Images are enlarged to this."})
     max_pixels: int | None = field(default=None, metadata={"help": "Images are shrunk to this."})
+    max_tiles: int | None = field(
+        default=None, metadata={"help": "Tiles an image is cut into at most (InternVL)."}
+    )
+    chat_template_file: str | None = field(
+        default=None, metadata={"help": "Jinja file in the place of the model's chat template."}
+    )
 
 
 @dataclass(frozen=True)
@@ -77,13 +83,18 @@ class Generator:
         Raises:
             UserError: There is no model at ``args.model_name_or_path``.
         """
-        self.processor = load_processor(args.model_name_or_path, args.min_pixels, args.max_pixels)
+        limits = image_limits(args.min_pixels, args.max_pixels, args.max_tiles)
+        self.processor = load_processor(
+            args.model_name_or_path,
+            args.min_pixels,
+            args.max_pixels,
+            args.max_tiles,
+            args.chat_template_file,
+        )
         prepare_engine()
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         import vllm
 
-        limits = {"min_pixels": args.min_pixels, "max_pixels": args.max_pixels}
-        limits = {name: value for name, value in limits.items() if value is not None}
         self._vllm = vllm
         dtype: Any = args.dtype
         self._engine = vllm.LLM(

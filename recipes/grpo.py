@@ -18,6 +18,7 @@ from transformers import TrainerCallback
 from trl import GRPOConfig, ModelConfig, get_peft_config
 
 from data_prep.loading import SAMPLING_COLUMNS, load_rows
+from recipes.adapters import save_whole_model
 from recipes.collapse_watch import CollapseWatch, rules_for
 from recipes.completions_table import TablesCompletions
 from recipes.config import parse
@@ -29,7 +30,7 @@ from recipes.resume import ResumesWeights
 from recipes.run_folder import JsonlLogger, last_whole_checkpoint, open_run, resolved_config
 from recipes.sampling_agreement import SamplingAgreement
 from recipes.vllm_on_cpu import prepare_colocated_engine
-from recipes.vlm import check_model, load_processor
+from recipes.vlm import attention_implementation, check_model, load_processor
 from rewards import NEUTRAL_BANK, HybridReward, accuracy_reward, format_reward
 from rewards.errors import UserError, run_cli
 from rewards.files import write_json
@@ -194,6 +195,7 @@ def main() -> None:
     """Train, then save model, processor and log."""
     args, training_args, model_args = parse((GRPOArguments, GRPOConfig, ModelConfig))
     check_model(model_args.model_name_or_path)
+    model_args.attn_implementation = attention_implementation(model_args.attn_implementation)
     train_rows = load_training_rows(args)
     output_dir = Path(training_args.output_dir)
     with training_args.main_process_first(local=False):
@@ -209,7 +211,7 @@ def main() -> None:
     if trainer.is_world_process_zero():
         plot_log(output_dir, PLOTTED)
     watch.raise_if_stopped(output_dir)
-    trainer.save_model()
+    save_whole_model(trainer)
     if trainer.is_world_process_zero():
         # Written last: a run folder with a summary is a finished run.
         summary = {

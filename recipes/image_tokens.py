@@ -16,7 +16,10 @@ from trl import GRPOTrainer
 from rewards.errors import UserError
 
 LAST_TRL_WITH_THE_BUG = "1.16.0"
-VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+VISION_TOKENS = (
+    *("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"),  # Qwen
+    *("<img>", "</img>", "<IMG_CONTEXT>"),  # InternVL
+)
 
 
 def collapse_runs(token_ids: Sequence[int], image_token_id: int) -> list[int]:
@@ -50,6 +53,13 @@ class ImageTokenGRPOTrainer(GRPOTrainer):
                 "then raise LAST_TRL_WITH_THE_BUG or remove recipes/image_tokens.py."
             )
         super().__init__(*args, **kwargs)
+        # InternVL's prompt would reach vLLM with its placeholders expanded twice, without an error.
+        if self.use_vllm and self.vllm_mode == "colocate" and self._image_pad_token_id is None:
+            raise UserError(
+                "TRL finds no image placeholder that it knows in this model's tokenizer "
+                "(<|image_pad|> or <|image|>), so vLLM cannot be given one placeholder an image. "
+                "Set use_vllm: false, or take a Qwen model."
+            )
 
     def _generate_single_turn(
         self,

@@ -16,12 +16,18 @@ from transformers import AutoModelForImageTextToText
 from trl import ModelConfig, SFTConfig, get_peft_config
 
 from data_prep.loading import TRAINING_COLUMNS, load_rows
+from recipes.adapters import save_whole_model
 from recipes.config import parse
 from recipes.master_weights import check_master_weights
 from recipes.plots import plot_log
 from recipes.resume import ResumableSFTTrainer
 from recipes.run_folder import JsonlLogger, last_whole_checkpoint, open_run, resolved_config
-from recipes.vlm import check_model, load_processor
+from recipes.vlm import (
+    attention_implementation,
+    check_model,
+    load_processor,
+    vision_modules,
+)
 from rewards.errors import run_cli
 from rewards.files import write_json
 
@@ -39,6 +45,12 @@ class SFTArguments:
     )
     min_pixels: int | None = field(default=None, metadata={"help": "Images are enlarged to this."})
     max_pixels: int | None = field(default=None, metadata={"help": "Images are shrunk to this."})
+    max_tiles: int | None = field(
+        default=None, metadata={"help": "Tiles an image is cut into at most (InternVL)."}
+    )
+    chat_template_file: str | None = field(
+        default=None, metadata={"help": "Jinja file in the place of the model's chat template."}
+    )
     train_vision: bool = field(default=True, metadata={"help": "Train the vision tower too."})
     restart: bool = field(default=False, metadata={"help": "Throw away what output_dir holds."})
 
@@ -47,6 +59,7 @@ def main() -> None:
     """Train, then save model, processor and log."""
     args, training_args, model_args = parse((SFTArguments, SFTConfig, ModelConfig))
     check_model(model_args.model_name_or_path)
+    model_args.attn_implementation = attention_implementation(model_args.attn_implementation)
     train_rows = load_rows(args.dataset_name, args.train_split, TRAINING_COLUMNS)
     eval_rows = args.eval_split and load_rows(args.dataset_name, args.eval_split, TRAINING_COLUMNS)
     output_dir = Path(training_args.output_dir)
@@ -60,21 +73,26 @@ def main() -> None:
         attn_implementation=model_args.attn_implementation,
     )
     if not args.train_vision:
-        model.model.visual.requires_grad_(False)
+        for module in vision_modules(model):
+            module.requires_grad_(False)
     trainer = ResumableSFTTrainer(
         model=model,
         args=training_args,
         train_dataset=train_rows,
         eval_dataset=eval_rows or None,
         processing_class=load_processor(
-            model_args.model_name_or_path, args.min_pixels, args.max_pixels
+            model_args.model_name_or_path,
+            args.min_pixels,
+            args.max_pixels,
+            args.max_tiles,
+            args.chat_template_file,
         ),
         peft_config=get_peft_config(model_args),
         callbacks=[JsonlLogger()],
     )
     check_master_weights(trainer)
     trainer.train(resume_from_checkpoint=last_whole_checkpoint(output_dir))
-    trainer.save_model()
+    save_whole_model(trainer)
     if trainer.is_world_process_zero():
         plot_log(output_dir, ["loss", "eval_loss", "mean_token_accuracy", "learning_rate"])
         # Written last: a run folder with a summary is a finished run.

@@ -3,8 +3,10 @@
 import dataclasses
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from accelerate.commands.config.config_args import load_config_from_file
 from trl import GRPOConfig, ModelConfig, SFTConfig
 
 from recipes.bench_eval import BenchArguments
@@ -33,7 +35,15 @@ CLASSES = {
 # What a run is called and what it reads and writes; everything else needs its reason.
 PLAIN_KEYS = {"model_name_or_path", "dataset_name", "output_dir", "run_name", "seed"}
 NEEDED = "model_name_or_path: m\ndataset_name: d\noutput_dir: o\n"
-SOURCE = re.compile(r"#.*\b(paper|ours|smoke)\b")
+SOURCE = re.compile(r"#.*\b(paper|ours|smoke|authors)\b")
+ACCELERATE_FILES = sorted((CONFIGS.parents[1] / "launch" / "accelerate").glob("*.yaml"))
+ON_CPU = ("--use_cpu", "true")  # a configuration for GPUs is refused where there is none
+
+
+def read_with_its_recipe(path: Path, *options: str) -> tuple[Any, ...]:
+    takes_use_cpu = any("use_cpu" in cls.__dataclass_fields__ for cls in CLASSES[path.stem])
+    options = (*options, *(ON_CPU if takes_use_cpu else ()))
+    return parse(CLASSES[path.stem], ["--config", str(path), *options])
 
 
 def file_id(path: Path) -> str:
@@ -41,13 +51,19 @@ def file_id(path: Path) -> str:
 
 
 def test_there_are_configurations() -> None:
-    assert {"sft", "filter", "grpo", "eval"} <= {p.stem for p in FILES if p.parent.name == "demo"}
-    assert {"sft", "filter", "grpo", "eval"} <= {p.stem for p in FILES if p.parent.name == "smoke"}
+    stages = {"sft", "filter", "grpo", "eval"}
+    found = {
+        folder: {path.stem for path in FILES if path.parent.name == folder}
+        for folder in {path.parent.name for path in FILES}
+    }
+    whole = ("demo", "smoke", "fake_hr1_7b", "qwen2_5_vl_3b", "lora_7b", "qwen3_vl")
+    assert all(stages <= found[folder] for folder in whole)
+    assert {"sft", "filter", "eval"} <= found["internvl3_8b"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=file_id)
 def test_configuration_parses_with_its_recipe(path: Path) -> None:
-    parsed = parse(CLASSES[path.stem], ["--config", str(path)])
+    parsed = read_with_its_recipe(path)
     fields = {key: value for part in parsed for key, value in vars(part).items()}
     for key, value in read_yaml(path).items():
         if isinstance(value, str | int | float | list) and key != "report_to":
@@ -56,7 +72,7 @@ def test_configuration_parses_with_its_recipe(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=file_id)
 def test_command_line_goes_over_the_yaml(path: Path) -> None:
-    parsed = parse(CLASSES[path.stem], ["--config", str(path), "--seed", "7"])
+    parsed = read_with_its_recipe(path, "--seed", "7")
     assert 7 in [vars(part).get("seed") for part in parsed]
 
 
@@ -130,3 +146,46 @@ def test_bad_yaml_is_a_user_error(tmp_path: Path, text: str, message: str) -> No
 def test_bad_command_line_is_a_user_error(argv: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         parse(CLASSES["eval"], argv)
+
+
+def test_there_is_an_accelerate_file_for_each_way_to_share_the_work() -> None:
+    ways = {}
+    for path in ACCELERATE_FILES:
+        config: Any = load_config_from_file(str(path))
+        ways[path.stem] = (
+            config.distributed_type.value,
+            config.use_cpu,
+            config.fsdp_config.get("fsdp_version"),
+            config.deepspeed_config.get("zero_stage"),
+        )
+    assert ways == {
+        "cpu": ("NO", True, None, None),
+        "single_gpu": ("NO", False, None, None),
+        "multi_gpu": ("MULTI_GPU", False, None, None),
+        "fsdp2": ("FSDP", False, 2, None),
+        "zero2": ("DEEPSPEED", False, None, 2),
+        "zero3": ("DEEPSPEED", False, None, 3),
+    }
+
+
+@pytest.mark.parametrize("path", ACCELERATE_FILES, ids=lambda path: path.stem)
+def test_sharded_weights_are_kept_in_float32(path: Path) -> None:
+    config: Any = load_config_from_file(str(path))
+    sharded = bool(config.fsdp_config or config.deepspeed_config)
+    # accelerate makes the float32 copy only where it is told the precision of the computation.
+    assert config.mixed_precision == ("bf16" if sharded else "no")
+    assert config.num_machines == 1  # the launch scripts say how many
+    assert config.num_processes == (1 if config.distributed_type.value == "NO" else -1)
+
+
+def test_full_size_configuration_is_the_papers() -> None:
+    folder = CONFIGS / "fake_hr1_7b"
+    sft, rl = (read_yaml(folder / f"{stage}.yaml") for stage in ("sft", "grpo"))
+    assert (sft["num_train_epochs"], rl["num_train_epochs"]) == (1, 3)  # Sec. 4.1
+    assert sft["learning_rate"] == rl["learning_rate"] == 1e-6
+    assert sft["per_device_train_batch_size"] == 1
+    assert sft["train_vision"]
+    # Sec. 4.1: batch 32, read as prompts a step on 32 GPUs.
+    completions = 32 * rl["per_device_train_batch_size"] * rl["gradient_accumulation_steps"]
+    assert completions / rl["num_generations"] == 32
+    assert 15_712 % 32 == 0  # what that reading rests on: no prompt is left over

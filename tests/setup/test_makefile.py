@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 VERBS = (
-    *("help", "setup", "data", "sft", "filter", "grpo", "eval", "score", "report", "demo"),
-    *("bench-eval", "demo-base"),
+    *("help", "setup", "data", "check", "sft", "filter", "grpo", "eval", "score", "report"),
+    *("bench-eval", "demo", "demo-base"),
     *("test", "test-unit", "smoke", "lint", "format", "typecheck"),
 )
 DOCUMENTS = ("README.md", "PAPER.md", "launch/README.md", ".ci/run")

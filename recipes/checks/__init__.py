@@ -1,0 +1,1 @@
+"""What ``make check`` looks at: configuration, data set, settings that fail or spoil a run."""

@@ -19,12 +19,14 @@ from data_prep.loading import SAMPLING_COLUMNS, load_rows
 from recipes.config import parse
 from recipes.generation import prepare_engine
 from recipes.image_tokens import ImageTokenGRPOTrainer, vision_token_ban
+from recipes.interruption import StopOnSignal, exit_if_interrupted
 from recipes.plots import plot_log
 from recipes.resume import ResumesWeights
 from recipes.run_folder import JsonlLogger, last_whole_checkpoint, open_run, resolved_config
 from recipes.sampling_agreement import SamplingAgreement
 from recipes.vllm_on_cpu import prepare_colocated_engine
 from recipes.vlm import check_model, load_processor
+from recipes.world import check_world
 from rewards import HybridReward, accuracy_reward, format_reward
 from rewards.errors import run_cli
 from rewards.files import write_json
@@ -114,6 +116,7 @@ def make_trainer(
 def main() -> None:
     """Train, then save model, processor and log."""
     args, training_args, model_args = parse((GRPOArguments, GRPOConfig, ModelConfig))
+    check_world(training_args)
     check_model(model_args.model_name_or_path)
     train_rows = load_rows(args.dataset_name, args.train_split, SAMPLING_COLUMNS)
     output_dir = Path(training_args.output_dir)
@@ -124,7 +127,10 @@ def main() -> None:
         args.max_ratio_deviation, args.max_logp_difference, args.stop_on_alarm
     )
     trainer = make_trainer(args, training_args, model_args, train_rows, agreement)
+    stop = StopOnSignal()
+    trainer.add_callback(stop)
     trainer.train(resume_from_checkpoint=last_whole_checkpoint(output_dir))
+    exit_if_interrupted(trainer, stop)
     trainer.save_model()
     if trainer.is_world_process_zero():
         plot_log(output_dir, PLOTTED)

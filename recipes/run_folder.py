@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import platform
+import secrets
 import shutil
 import subprocess
 from importlib import metadata
@@ -88,6 +89,7 @@ def open_run(output_dir: str | Path, config: dict[str, Any], dataset: Dataset) -
     os.environ.setdefault("WANDB_PROJECT", "fake-hr1")
     if config["restart"]:
         shutil.rmtree(output_dir, ignore_errors=True)
+    run_id = secrets.token_hex(8)
     inputs = {
         "dataset_fingerprint": manifest_hash(dataset),
         "n_rows": len(dataset),
@@ -95,6 +97,7 @@ def open_run(output_dir: str | Path, config: dict[str, Any], dataset: Dataset) -
     }
     if path.is_file():
         run = json.loads(path.read_text(encoding="utf-8"))
+        run_id = run.get("wandb_run_id", run_id)
         before, now = {**run, **run["config"]}, {**config, **inputs}
         changed = sorted(
             key for key in before.keys() & now.keys() - _MAY_CHANGE if before[key] != now[key]
@@ -105,6 +108,9 @@ def open_run(output_dir: str | Path, config: dict[str, Any], dataset: Dataset) -
                 f"{output_dir} holds a run of another configuration ({values}). Name another "
                 "--output_dir, or pass --restart true to throw that run away."
             )
+    # A run that goes on, after a kill or on another machine, is the same run in wandb too.
+    os.environ.setdefault("WANDB_RUN_ID", run_id)
+    os.environ.setdefault("WANDB_RESUME", "allow")
     write_json(
         path,
         {
@@ -112,6 +118,7 @@ def open_run(output_dir: str | Path, config: dict[str, Any], dataset: Dataset) -
             "git_commit": git_commit(),
             "packages": package_versions(),
             "seed": config["seed"],
+            "wandb_run_id": run_id,
             **inputs,
         },
     )
@@ -159,7 +166,7 @@ class JsonlLogger(TrainerCallback):
     ) -> None:
         """Append one line."""
         if state.is_world_process_zero and logs:
-            record = {"step": state.global_step, **logs}
+            record = {"step": state.global_step, "max_steps": state.max_steps, **logs}
             with (Path(str(args.output_dir)) / "log.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
 

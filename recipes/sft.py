@@ -17,10 +17,12 @@ from trl import ModelConfig, SFTConfig, get_peft_config
 
 from data_prep.loading import TRAINING_COLUMNS, load_rows
 from recipes.config import parse
+from recipes.interruption import StopOnSignal, exit_if_interrupted
 from recipes.plots import plot_log
 from recipes.resume import ResumableSFTTrainer
 from recipes.run_folder import JsonlLogger, last_whole_checkpoint, open_run, resolved_config
 from recipes.vlm import check_model, load_processor
+from recipes.world import check_world
 from rewards.errors import run_cli
 from rewards.files import write_json
 
@@ -45,6 +47,7 @@ class SFTArguments:
 def main() -> None:
     """Train, then save model, processor and log."""
     args, training_args, model_args = parse((SFTArguments, SFTConfig, ModelConfig))
+    check_world(training_args)
     check_model(model_args.model_name_or_path)
     train_rows = load_rows(args.dataset_name, args.train_split, TRAINING_COLUMNS)
     eval_rows = args.eval_split and load_rows(args.dataset_name, args.eval_split, TRAINING_COLUMNS)
@@ -71,7 +74,10 @@ def main() -> None:
         peft_config=get_peft_config(model_args),
         callbacks=[JsonlLogger()],
     )
+    stop = StopOnSignal()
+    trainer.add_callback(stop)
     trainer.train(resume_from_checkpoint=last_whole_checkpoint(output_dir))
+    exit_if_interrupted(trainer, stop)
     trainer.save_model()
     if trainer.is_world_process_zero():
         plot_log(output_dir, ["loss", "eval_loss", "mean_token_accuracy", "learning_rate"])

@@ -16,7 +16,13 @@ N_GPUS := $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 ACCELERATE ?= $(if $(filter 0,$(N_GPUS)),cpu,$(if $(filter 1,$(N_GPUS)),single_gpu,multi_gpu))
 # multi_gpu.yaml leaves the number of processes open: one for each GPU of this machine.
 PROCESSES = $(if $(filter multi_gpu,$(ACCELERATE)),--num_processes $(N_GPUS))
-LAUNCH = .venv/bin/accelerate launch --quiet --config_file launch/accelerate/$(ACCELERATE).yaml $(PROCESSES)
+RUN_HERE = .venv/bin/accelerate launch --quiet --config_file launch/accelerate/$(ACCELERATE).yaml $(PROCESSES)
+# LAUNCH=slurm submits instead of running here: NODES, RUN (folder of the run), DRY_RUN=1 prints only.
+LAUNCH ?= local
+NODES ?= 1
+SUBMIT = $(PY) -m launch.submit $@ --config_name $(CONFIG) --nodes $(NODES) $(if $(RUN),--run_dir $(RUN)) \
+	--accelerate $(if $(filter file,$(origin ACCELERATE)),multi_gpu,$(ACCELERATE)) \
+	$(if $(filter 1,$(DRY_RUN)),--dry_run) $(if $(strip $(CHOICES) $(ARGS)),--args "$(strip $(CHOICES) $(ARGS))")
 CHOICES = $(if $(MODEL),--model_name_or_path $(MODEL)) $(if $(DATA),--dataset_name $(DATA))
 
 # The demo and the smoke runs have all they need in the repository: nothing may ask a hub.
@@ -44,16 +50,25 @@ data: setup  ## write the embedded image set to data/demo/{sft,rl,test}
 	$(PY) -m data_prep demo --output_dir data/demo $(ARGS)
 
 sft: setup  ## stage 1, supervised fine-tuning (CONFIG, MODEL, DATA, ARGS, ACCELERATE)
-	$(LAUNCH) -m recipes.sft --config $(CONFIGS)/sft.yaml $(CHOICES) $(ARGS)
+	$(if $(filter slurm,$(LAUNCH)),$(SUBMIT),$(RUN_HERE) -m recipes.sft --config $(CONFIGS)/sft.yaml $(CHOICES) $(ARGS))
 
 filter: setup  ## keep the RL rows that are not always answered right (CONFIG, MODEL, DATA, ARGS)
-	$(PY) -m recipes.filter --config $(CONFIGS)/filter.yaml $(CHOICES) $(ARGS)
+	$(if $(filter slurm,$(LAUNCH)),$(SUBMIT),$(PY) -m recipes.filter --config $(CONFIGS)/filter.yaml $(CHOICES) $(ARGS))
 
 grpo: setup  ## stage 2, reinforcement learning (CONFIG, MODEL, DATA, ARGS, ACCELERATE)
-	$(LAUNCH) -m recipes.grpo --config $(CONFIGS)/grpo.yaml $(CHOICES) $(ARGS)
+	$(if $(filter slurm,$(LAUNCH)),$(SUBMIT),$(RUN_HERE) -m recipes.grpo --config $(CONFIGS)/grpo.yaml $(CHOICES) $(ARGS))
 
 eval: setup  ## predictions, metrics, table and figure of a checkpoint (CONFIG, MODEL, DATA, ARGS)
-	$(PY) -m recipes.eval --config $(CONFIGS)/eval.yaml $(CHOICES) $(ARGS)
+	$(if $(filter slurm,$(LAUNCH)),$(SUBMIT),$(PY) -m recipes.eval --config $(CONFIGS)/eval.yaml $(CHOICES) $(ARGS))
+
+pipeline: setup  ## submit data, SFT, filter, GRPO, evaluation to Slurm as a chain (CONFIG, NODES, RUN, DRY_RUN)
+	$(SUBMIT)
+
+status: setup  ## where a submitted run stands (CONFIG, RUN)
+	@$(PY) -m launch.status --config_name $(CONFIG) $(if $(RUN),--run_dir $(RUN))
+
+cancel: setup  ## end the jobs of a submitted run (CONFIG, RUN)
+	@$(PY) -m launch.status --cancel --config_name $(CONFIG) $(if $(RUN),--run_dir $(RUN))
 
 score: setup  ## metrics from a predictions file (PREDICTIONS, OUT)
 	@$(if $(and $(PREDICTIONS),$(OUT)),,echo "error: make score PREDICTIONS=<file.jsonl> OUT=<folder>" >&2; exit 2)

@@ -1,8 +1,8 @@
 """Stop in good order when the machine asks for it: SIGTERM, or SIGUSR1 as Slurm is told to send.
 
-A scheduler sends a signal before it takes a machine away (preemption, time limit). The run then ends
-its step, saves a whole checkpoint and says so in ``interrupted.json``; the same command goes on
-from there.
+A scheduler sends a signal before it takes a machine away (preemption, time limit). The run then
+ends its step, saves a whole checkpoint and says so in ``interrupted.json``; the same command goes
+on from there.
 """
 
 import os

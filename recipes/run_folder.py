@@ -7,6 +7,7 @@ import platform
 import secrets
 import shutil
 import subprocess
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -166,7 +167,8 @@ class JsonlLogger(TrainerCallback):
     ) -> None:
         """Append one line."""
         if state.is_world_process_zero and logs:
-            record = {"step": state.global_step, "max_steps": state.max_steps, **logs}
+            record = {"step": state.global_step, **logs}
+            record |= {"max_steps": state.max_steps, "time": round(time.time(), 1)}
             with (Path(str(args.output_dir)) / "log.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
 

@@ -33,6 +33,7 @@ def missing_programs() -> list[str]:
 
 def slurm_conf(folder: Path, n_nodes: int, gpus_per_node: int) -> str:
     """Return slurm.conf: two partitions, of which ``high`` preempts ``main`` by requeueing."""
+    nodes = f"NodeName=n[1-{n_nodes}] NodeAddr=10.77.0.[1-{n_nodes}]"
     return f"""
 ClusterName=lab
 SlurmctldHost=login(10.77.0.254)
@@ -79,7 +80,7 @@ InactiveLimit=0
 KillWait=5
 KillOnBadExit=0
 WaitTime=0
-NodeName=n[1-{n_nodes}] NodeAddr=10.77.0.[1-{n_nodes}] CPUs=64 RealMemory=512000 Gres=gpu:{gpus_per_node}
+{nodes} CPUs=64 RealMemory=512000 Gres=gpu:{gpus_per_node}
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=120
 PartitionName=high Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
 """
@@ -176,9 +177,9 @@ class Cluster:
         """
         write_configuration(self.folder, self.n_nodes, self.gpus_per_node)
         namespaces = ["--mount", "--uts", "--net", "--pid", "--fork", "--mount-proc"]
+        init = ["bash", "-c", INIT, "_", str(self.folder), str(self.n_nodes)]
         self._outer = subprocess.Popen(
-            ["unshare", *namespaces, "--kill-child", "bash", "-c", INIT, "_", str(self.folder)]
-            + [str(self.n_nodes)],
+            ["unshare", *namespaces, "--kill-child", *init],
             stdin=subprocess.DEVNULL,
             stdout=(self.folder / "log" / "init.out").open("wb"),
             stderr=subprocess.STDOUT,

@@ -81,13 +81,17 @@ demo-base: setup  ## pre-train the demo's base model again (about an hour; fetch
 	$(PY) -m recipes.demo_base --config recipes/configs/demo/base.yaml $(ARGS)
 
 test: setup  ## unit tests and smoke runs; ARGS="-m gpu" for the tests that need a GPU
-	$(PY) -m pytest -q -m "not gpu" $(ARGS)
+	$(PY) -m pytest -q -m "not gpu and not slurm" $(ARGS)
 
 test-unit: setup  ## unit tests alone
-	$(PY) -m pytest -q -m "not gpu and not smoke" $(ARGS)
+	$(PY) -m pytest -q -m "not gpu and not smoke and not slurm" $(ARGS)
 
 smoke: setup  ## smoke runs alone: the real command lines, a few steps each
 	$(PY) -m pytest -q -m "smoke and not gpu" $(ARGS)
+
+test-slurm: setup  ## the launch scripts on a real Slurm that is started here (root; installs slurm-wlm)
+	@launch/install_slurm.sh
+	REQUIRE_SLURM=1 $(PY) -m pytest -q -m slurm $(ARGS)
 
 lint: setup  ## ruff: rules and formatting
 	.venv/bin/ruff check .

@@ -88,6 +88,8 @@ PartitionName=high Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10 PreemptMo
 
 def write_configuration(folder: Path, n_nodes: int, gpus_per_node: int) -> None:
     """Write Slurm's files, a munge key and the hosts file into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)  # munged wants a socket that all can reach
     for name in ("etc", "state", "log", "dev"):
         (folder / name).mkdir(parents=True)
         (folder / name).chmod(0o755)

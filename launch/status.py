@@ -11,6 +11,7 @@ from launch.stages import STAGES, Stage, make_stage
 from rewards.errors import run_cli
 
 _HEADER = ("stage", "state", "step", "left", "loss", "reward", "job", "log")
+N_TAIL_LINES = 12
 _N_RECENT = 20  # log records from which the pace is taken
 
 
@@ -88,7 +89,10 @@ def failures(run_dir: Path, rows: list[tuple[str, ...]]) -> list[str]:
     for name, state, *_, log in rows:
         if state.split(" ")[0] in ("whole", "not", "unknown", *ALIVE) or log == "-":
             continue
-        tail = Path(log).read_text(encoding="utf-8", errors="replace").splitlines()[-12:]
+        printed = Path(log).read_text(encoding="utf-8", errors="replace").splitlines()
+        # What our commands say of a failure; launchers bury it under traces of their own.
+        said = [line for line in printed if line.startswith("error:")][-1:]
+        tail = [*said, "…", *printed[-N_TAIL_LINES:]] if said else printed[-N_TAIL_LINES:]
         lines += ["", f"{name}: last lines of {log}", *(f"    {line}" for line in tail)]
     return lines
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,14 @@ def cluster(running_cluster: Cluster) -> Iterator[Cluster]:
     running_cluster.clear()
     yield running_cluster
     running_cluster.clear()
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 60) -> None:
+    """Wait until ``condition`` holds; fails when it does not in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
 
 
 @dataclass

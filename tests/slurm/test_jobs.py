@@ -1,9 +1,10 @@
 """The shipped job scripts on a real Slurm; the stages are stubs, so that a test takes seconds."""
 
 import json
-import time
 
 import pytest
+
+from tests.slurm.conftest import wait_for
 
 pytestmark = pytest.mark.slurm
 
@@ -31,13 +32,6 @@ if [[ ${SLURM_RESTART_COUNT:-0} == 0 || -f never_finish ]]; then
 fi
 echo '{}' >"$2/summary.json"
 """
-
-
-def wait_for(condition, timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
 
 
 def test_training_runs_once_on_every_node_with_one_head(make_project) -> None:

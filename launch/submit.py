@@ -108,9 +108,8 @@ class Submission:
         return Job(stage.name, options, SCRIPTS / "shard.sbatch", command, environment)
 
     def _merge_job(self, stage: Stage) -> Job:
-        n_shards = self.nodes * self.gpus_per_node
-        command = (*stage.command, "--num_shards", str(n_shards))
-        return self._single_job(f"{stage.name}-merge", command, gpus=0)
+        """Return the job that finds all rows answered and sums up."""
+        return self._single_job(f"{stage.name}-merge", stage.command, gpus=0)
 
     def _single_job(self, part: str, command: tuple[str, ...], gpus: int) -> Job:
         options = (*self._common_options(part, "%j", gpus), "--nodes=1", "--ntasks=1")

@@ -74,9 +74,9 @@ def main() -> None:
         peft_config=get_peft_config(model_args),
         callbacks=[JsonlLogger()],
     )
-    # Qwen2.5-VL's class says that its forward takes no token count, so Trainer counts none, and every
-    # device's mean weighs the same, however few its tokens: the loss would depend on how a batch
-    # falls on devices and accumulation steps. TRL computes the loss itself, and takes the count.
+    # Qwen2.5-VL's class says that its forward takes no token count. Trainer then counts none, and
+    # each device's mean weighs the same, however few its tokens: the loss would depend on how a
+    # batch falls on devices and accumulation steps. TRL computes the loss itself, with the count.
     trainer.model_accepts_loss_kwargs = True
     stop = StopOnSignal()
     trainer.add_callback(stop)

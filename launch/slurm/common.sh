@@ -38,7 +38,7 @@ prepare_node() {
 requeue() { # back into the queue, but not for ever
     local limit=${MAX_REQUEUES:-20}
     if ((${SLURM_RESTART_COUNT:-0} < limit)); then
-        say "interrupted with a checkpoint saved; back into the queue"
+        say "cut off; what is saved is kept; back into the queue"
         scontrol requeue "$SLURM_JOB_ID"
         sleep 60 # Slurm ends this script
     fi

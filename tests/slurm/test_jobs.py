@@ -10,10 +10,14 @@ pytestmark = pytest.mark.slurm
 
 # Writes the stage's last file; the arguments are those of the recipe.
 FINISHES = r"""
+stage=$1
+[[ ! -f fails-$stage ]] || { echo "error: $stage has a bad row" >&2; exit 3; }
 while [[ $1 != --output_dir ]]; do shift; done
 mkdir -p "$2"
+echo "$(date +%s.%N) $2 $*" >>order
 echo "$SLURM_NODEID of $SLURM_NNODES, $N_PROCESSES processes, head $HEAD_NODE" >>"$2/ran"
-case $2 in
+case "$2 $*" in
+    *--shard_index*) touch "$2/shard-${*: -1}"; sleep 0.2 ;;
     data/*) mkdir -p "$2/test" && touch "$2/test/README.md" ;;
     */eval/*) echo '{}' >"$2/metrics.json" ;;
     *) echo '{}' >"$2/summary.json" ;;
@@ -129,3 +133,62 @@ def test_dry_run_prints_line_and_script_and_submits_nothing(make_project) -> Non
     assert "--nodes=2" in printed
     assert "srun --export=ALL" in printed
     assert not (project.root / "runs").exists()
+
+
+PIPELINE = ("pipeline", "CONFIG=demo", "LAUNCH=slurm", "NODES=1")
+
+
+def test_the_pipeline_is_a_chain_whose_whole_stages_are_passed_over(make_project) -> None:
+    project = make_project(FINISHES)
+    jobs = project.jobs(project.make(*PIPELINE))
+    parts = ["data", "sft", "filter", "filter-merge", "grpo", "eval", "eval-merge"]
+    assert list(jobs) == parts
+    assert project.cluster.wait(jobs["eval-merge"], 120) == "COMPLETED", project.make("status")
+    order = [line.split()[1] for line in (project.root / "order").read_text().splitlines()]
+    folders = ["data/demo", "runs/demo/sft", "runs/demo/filter", "runs/demo/filter"]
+    assert order == [*folders, "runs/demo/grpo", "runs/demo/eval/rl", "runs/demo/eval/rl"]
+    assert project.make(*PIPELINE).count("passed over") == 5
+
+
+def test_a_stage_that_fails_ends_the_chain_and_status_says_which_and_why(make_project) -> None:
+    project = make_project(FINISHES)
+    (project.root / "fails-recipes.filter").touch()
+    jobs = project.jobs(project.make(*PIPELINE))
+    assert project.cluster.wait(jobs["filter"], 120) == "FAILED"
+    assert project.cluster.wait(jobs["eval-merge"], 60) == "CANCELLED"
+    assert not (project.root / "runs/demo/grpo").exists()
+    status = project.make("status", "CONFIG=demo")
+    line = next(x for x in status.splitlines() if x.startswith("filter "))
+    assert "FAILED" in line
+    assert "error: recipes.filter has a bad row" in status
+
+
+def test_two_pipelines_at_once_do_not_disturb_each_other(make_project) -> None:
+    project = make_project(FINISHES)
+    runs = [project.jobs(project.make(*PIPELINE, f"RUN=runs/{name}")) for name in "ab"]
+    for jobs in runs:
+        assert project.cluster.wait(jobs["eval-merge"], 180) == "COMPLETED"
+    for name in "ab":
+        ran = (project.root / f"runs/{name}/sft/ran").read_text().splitlines()
+        assert len(ran) == 1
+
+
+# The first start of shard 1 is killed, as by a node that runs out of memory.
+ONE_SHARD_IS_KILLED = r"""
+while [[ $1 != --output_dir ]]; do shift; done
+mkdir -p "$2"
+shard=${*: -1}
+[[ $* == *--shard_index* ]] || { echo '{}' >"$2/summary.json"; exit; }
+echo "$shard" >>"$2/starts"
+if [[ $shard == 1 && ${SLURM_RESTART_COUNT:-0} == 0 ]]; then kill -KILL $$; fi
+touch "$2/shard-$shard"
+"""
+
+
+def test_a_shard_that_is_killed_is_run_again_alone(make_project) -> None:
+    project = make_project(ONE_SHARD_IS_KILLED)
+    jobs = project.jobs(project.make("filter", "CONFIG=demo", "LAUNCH=slurm", "NODES=3"))
+    assert project.cluster.wait(jobs["filter-merge"], 120) == "COMPLETED"
+    starts = (project.root / "runs/demo/filter/starts").read_text().split()
+    assert sorted(starts) == ["0", "1", "1", "2"]
+    assert (project.root / "runs/demo/filter/summary.json").is_file()

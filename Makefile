@@ -16,7 +16,13 @@ N_GPUS := $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 ACCELERATE ?= $(if $(filter 0,$(N_GPUS)),cpu,$(if $(filter 1,$(N_GPUS)),single_gpu,multi_gpu))
 # The files for several GPUs leave the number of processes open: one for each GPU of this machine.
 ONE_A_GPU = $(if $(filter multi_gpu fsdp2 zero2 zero3,$(ACCELERATE)),--num_processes $(N_GPUS))
-LAUNCH = .venv/bin/accelerate launch --quiet --config_file launch/accelerate/$(ACCELERATE).yaml $(ONE_A_GPU)
+RUN_HERE = .venv/bin/accelerate launch --quiet --config_file launch/accelerate/$(ACCELERATE).yaml $(ONE_A_GPU)
+# LAUNCH=slurm submits instead of running here: NODES, RUN (folder of the run), DRY_RUN=1 prints only.
+LAUNCH ?= local
+NODES ?= 1
+SUBMIT = $(PY) -m launch.submit $@ --config_name $(CONFIG) --nodes $(NODES) $(if $(RUN),--run_dir $(RUN)) \
+	--accelerate $(if $(filter file,$(origin ACCELERATE)),multi_gpu,$(ACCELERATE)) \
+	$(if $(filter 1,$(DRY_RUN)),--dry_run) $(if $(strip $(CHOICES) $(ARGS)),--args "$(strip $(CHOICES) $(ARGS))")
 CHOICES = $(if $(MODEL),--model_name_or_path $(MODEL)) $(if $(DATA),--dataset_name $(DATA))
 
 # The demo, its controls and the smoke runs have all they need in the repository: nothing may ask a hub.
@@ -49,16 +55,25 @@ check: setup  ## what a configuration would do and cost, without a GPU (CONFIG, 
 	  $(if $(filter-out file,$(origin ACCELERATE)),--accelerate $(ACCELERATE)) $(ARGS)
 
 sft: setup  ## stage 1, supervised fine-tuning (CONFIG, MODEL, DATA, ARGS, ACCELERATE)
-	$(LAUNCH) -m recipes.sft --config $(CONFIGS)/sft.yaml $(CHOICES) $(ARGS)
+	$(if $(filter slurm,$(LAUNCH)),$(SUBMIT),$(RUN_HERE) -m recipes.sft --config $(CONFIGS)/sft.yaml $(CHOICES) $(ARGS))
 
 filter: setup  ## keep the RL rows that are not always answered right (CONFIG, MODEL, DATA, ARGS)
-	$(PY) -m recipes.filter --config $(CONFIGS)/filter.yaml $(CHOICES) $(ARGS)
+	$(if $(filter slurm,$(LAUNCH)),$(SUBMIT),$(PY) -m recipes.filter --config $(CONFIGS)/filter.yaml $(CHOICES) $(ARGS))
 
 grpo: setup  ## stage 2, reinforcement learning (CONFIG, MODEL, DATA, ARGS, ACCELERATE)
-	$(LAUNCH) -m recipes.grpo --config $(CONFIGS)/grpo.yaml $(CHOICES) $(ARGS)
+	$(if $(filter slurm,$(LAUNCH)),$(SUBMIT),$(RUN_HERE) -m recipes.grpo --config $(CONFIGS)/grpo.yaml $(CHOICES) $(ARGS))
 
 eval: setup  ## predictions, metrics, tables, figures and report of a checkpoint or endpoint (CONFIG, MODEL, DATA, ARGS)
-	$(PY) -m recipes.eval --config $(CONFIGS)/eval.yaml $(CHOICES) $(ARGS)
+	$(if $(filter slurm,$(LAUNCH)),$(SUBMIT),$(PY) -m recipes.eval --config $(CONFIGS)/eval.yaml $(CHOICES) $(ARGS))
+
+pipeline: setup  ## submit data, SFT, filter, GRPO, evaluation to Slurm as a chain (CONFIG, NODES, RUN, DRY_RUN)
+	$(SUBMIT)
+
+status: setup  ## where a submitted run stands (CONFIG, RUN)
+	@$(PY) -m launch.status --config_name $(CONFIG) $(if $(RUN),--run_dir $(RUN))
+
+cancel: setup  ## end the jobs of a submitted run (CONFIG, RUN)
+	@$(PY) -m launch.status --cancel --config_name $(CONFIG) $(if $(RUN),--run_dir $(RUN))
 
 bench-eval: setup  ## images a second of the evaluation, beside plain transformers (CONFIG, MODEL, DATA, ARGS)
 	$(PY) -m recipes.bench_eval --config $(CONFIGS)/bench_eval.yaml $(CHOICES) $(ARGS)
@@ -78,13 +93,17 @@ demo-base: setup  ## pre-train the demo's base model again (about an hour; fetch
 	$(PY) -m recipes.demo_base --config recipes/configs/demo/base.yaml $(ARGS)
 
 test: setup  ## unit tests and smoke runs; ARGS="-m gpu" for the tests that need a GPU
-	$(PY) -m pytest -q -m "not gpu" $(ARGS)
+	$(PY) -m pytest -q -m "not gpu and not slurm" $(ARGS)
 
 test-unit: setup  ## unit tests alone
-	$(PY) -m pytest -q -m "not gpu and not smoke" $(ARGS)
+	$(PY) -m pytest -q -m "not gpu and not smoke and not slurm" $(ARGS)
 
 smoke: setup  ## smoke runs alone: the real command lines, a few steps each
 	$(PY) -m pytest -q -m "smoke and not gpu" $(ARGS)
+
+test-slurm: setup  ## the launch scripts on a real Slurm that is started here (root; installs slurm-wlm)
+	@launch/install_slurm.sh
+	REQUIRE_SLURM=1 $(PY) -m pytest -q -m slurm $(ARGS)
 
 lint: setup  ## ruff: rules and formatting
 	.venv/bin/ruff check .

@@ -24,6 +24,7 @@ from recipes.completions_table import TablesCompletions
 from recipes.config import parse
 from recipes.generation import prepare_engine
 from recipes.image_tokens import ImageTokenGRPOTrainer, vision_token_ban
+from recipes.interruption import StopOnSignal, exit_if_interrupted
 from recipes.master_weights import check_master_weights
 from recipes.plots import plot_log
 from recipes.resume import ResumesWeights
@@ -31,6 +32,7 @@ from recipes.run_folder import JsonlLogger, last_whole_checkpoint, open_run, res
 from recipes.sampling_agreement import SamplingAgreement
 from recipes.vllm_on_cpu import prepare_colocated_engine
 from recipes.vlm import attention_implementation, check_model, load_processor
+from recipes.world import check_world
 from rewards import NEUTRAL_BANK, HybridReward, accuracy_reward, format_reward
 from rewards.errors import UserError, run_cli
 from rewards.files import write_json
@@ -194,6 +196,7 @@ def make_trainer(
 def main() -> None:
     """Train, then save model, processor and log."""
     args, training_args, model_args = parse((GRPOArguments, GRPOConfig, ModelConfig))
+    check_world(training_args)
     check_model(model_args.model_name_or_path)
     model_args.attn_implementation = attention_implementation(model_args.attn_implementation)
     train_rows = load_training_rows(args)
@@ -207,7 +210,10 @@ def main() -> None:
     rules = rules_for(args.hybrid_reward(), sorted(set(train_rows["question_bank"])))
     watch = CollapseWatch(rules, args.collapse_window, args.stop_on_collapse)
     trainer = make_trainer(args, training_args, model_args, train_rows, [agreement, watch])
+    stop = StopOnSignal()
+    trainer.add_callback(stop)
     trainer.train(resume_from_checkpoint=last_whole_checkpoint(output_dir))
+    exit_if_interrupted(trainer, stop)
     if trainer.is_world_process_zero():
         plot_log(output_dir, PLOTTED)
     watch.raise_if_stopped(output_dir)

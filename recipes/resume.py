@@ -1,15 +1,25 @@
-"""Going on from a checkpoint: the fix that vision-language models need in transformers 5.17.
+"""Going on from a checkpoint: the fixes that transformers 5.17 needs.
 
 Qwen2.5-VL's weights are saved under the names of the published checkpoints ("visual.…"), and
 ``from_pretrained`` renames them ("model.visual.…"); ``Trainer`` does not when it resumes, finds no
 name it knows, and goes on with the weights that the run started from, with a warning (transformers
 issue 43701).
+
+Several processes on CPUs load the optimizer to a device "cpu:0", which ``torch.load`` does not
+know; it is told here that this is the CPU.
 """
 
 from typing import Any
 
+import torch
 from peft import PeftModel
 from trl import SFTTrainer
+
+torch.serialization.register_package(
+    0,
+    lambda storage: None,
+    lambda storage, location: storage if str(location).startswith("cpu:") else None,
+)
 
 
 class ResumesWeights:

@@ -4,8 +4,10 @@ import dataclasses
 import json
 import os
 import platform
+import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -95,6 +97,7 @@ def open_run(
     os.environ.setdefault("WANDB_PROJECT", "fake-hr1")
     if config["restart"]:
         shutil.rmtree(output_dir, ignore_errors=True)
+    run_id = secrets.token_hex(8)
     inputs = {
         "dataset_fingerprint": manifest_hash(dataset),
         "n_rows": len(dataset),
@@ -102,6 +105,7 @@ def open_run(
     }
     if path.is_file():
         run = json.loads(path.read_text(encoding="utf-8"))
+        run_id = run.get("wandb_run_id", run_id)
         before, now = {**run, **run["config"]}, {**config, **inputs}
         changed = sorted(
             key
@@ -114,6 +118,9 @@ def open_run(
                 f"{output_dir} holds a run of another configuration ({values}). Name another "
                 "--output_dir, or pass --restart true to throw that run away."
             )
+    # A run that goes on, after a kill or on another machine, is the same run in wandb too.
+    os.environ.setdefault("WANDB_RUN_ID", run_id)
+    os.environ.setdefault("WANDB_RESUME", "allow")
     write_json(
         path,
         {
@@ -121,6 +128,7 @@ def open_run(
             "git_commit": git_commit(),
             "packages": package_versions(),
             "seed": config["seed"],
+            "wandb_run_id": run_id,
             **inputs,
         },
     )
@@ -166,7 +174,9 @@ class JsonlLogger(TrainerCallback):
     ) -> None:
         """Append one line."""
         if state.is_world_process_zero and logs:
-            append_log(str(args.output_dir), {"step": state.global_step, **logs})
+            record = {"step": state.global_step, **logs}
+            record |= {"max_steps": state.max_steps, "time": round(time.time(), 1)}
+            append_log(str(args.output_dir), record)
 
 
 def append_log(output_dir: str | Path, record: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from trl import ModelConfig, SFTConfig, get_peft_config
 from data_prep.loading import TRAINING_COLUMNS, load_rows
 from recipes.adapters import save_whole_model
 from recipes.config import parse
+from recipes.interruption import StopOnSignal, exit_if_interrupted
 from recipes.master_weights import check_master_weights
 from recipes.plots import plot_log
 from recipes.resume import ResumableSFTTrainer
@@ -28,6 +29,7 @@ from recipes.vlm import (
     load_processor,
     vision_modules,
 )
+from recipes.world import check_world
 from rewards.errors import run_cli
 from rewards.files import write_json
 
@@ -58,6 +60,7 @@ class SFTArguments:
 def main() -> None:
     """Train, then save model, processor and log."""
     args, training_args, model_args = parse((SFTArguments, SFTConfig, ModelConfig))
+    check_world(training_args)
     check_model(model_args.model_name_or_path)
     model_args.attn_implementation = attention_implementation(model_args.attn_implementation)
     train_rows = load_rows(args.dataset_name, args.train_split, TRAINING_COLUMNS)
@@ -91,7 +94,14 @@ def main() -> None:
         callbacks=[JsonlLogger()],
     )
     check_master_weights(trainer)
+    # Qwen2.5-VL's class says that its forward takes no token count. Trainer then counts none, and
+    # each device's mean weighs the same, however few its tokens: the loss would depend on how a
+    # batch falls on devices and accumulation steps. TRL computes the loss itself, with the count.
+    trainer.model_accepts_loss_kwargs = True
+    stop = StopOnSignal()
+    trainer.add_callback(stop)
     trainer.train(resume_from_checkpoint=last_whole_checkpoint(output_dir))
+    exit_if_interrupted(trainer, stop)
     save_whole_model(trainer)
     if trainer.is_world_process_zero():
         plot_log(output_dir, ["loss", "eval_loss", "mean_token_accuracy", "learning_rate"])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from datasets import disable_progress_bars
 
+from data_prep.audit.command import add_command as add_audit
 from data_prep.embedded import demo_datasets
 from data_prep.prompts import load_prompts
 from data_prep.writer import write_datasets
@@ -45,6 +46,7 @@ def main() -> None:
     )
     demo.add_argument("--seed", type=int, default=0, help="decides banks and questions")
     demo.set_defaults(run=build_demo)
+    add_audit(commands)
     args = parser.parse_args()
     disable_progress_bars()
     args.run(args)

@@ -88,8 +88,8 @@ def load_corpus(
     paths = [Path(p) for p in (folder, *against)]
     if len({path.resolve() for path in paths}) < len(paths):
         raise UserError(
-            f"a folder is named twice in {[str(path) for path in paths]}; an audit finds duplicates "
-            "within a set without --against."
+            f"a folder is named twice in {[str(path) for path in paths]}; an audit finds "
+            "duplicates within a set without --against."
         )
     folders = [open_folder(path, name if i == 0 else None) for i, path in enumerate(paths)]
     folders = _with_distinct_names(folders)

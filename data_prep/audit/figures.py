@@ -34,7 +34,7 @@ def plot_biases(biases: list[Bias]) -> str | None:
     figure, axes = plt.subplots(
         n_rows,
         n_columns,
-        figsize=(1.4 + 2.6 * n_columns, 0.5 + 2.1 * n_rows),
+        figsize=(1.6 + 2.6 * n_columns, 0.7 + 2.1 * n_rows),
         sharex=True,
         sharey=True,
         squeeze=False,
@@ -62,7 +62,7 @@ def plot_biases(biases: list[Bias]) -> str | None:
 def plot_labels(table: dict[str, dict[str, int]], column: str) -> str:
     """Draw how many rows of each label the largest values of ``column`` have."""
     shown = list(table)[:20]
-    figure, axis = plt.subplots(figsize=(6.4, 0.9 + 0.24 * len(shown)))
+    figure, axis = plt.subplots(figsize=(6.4, 1.1 + 0.26 * len(shown)))
     left = np.zeros(len(shown))
     for label, colour in COLOURS.items():
         counts = np.array([table[name][label] for name in shown])
@@ -74,7 +74,7 @@ def plot_labels(table: dict[str, dict[str, int]], column: str) -> str:
     axis.tick_params(axis="x", labelsize=8)
     rest = f" (20 of {len(table)})" if len(table) > 20 else ""
     axis.set_title(f"label by {column.replace('_', ' ')}{rest}", fontsize=10)
-    axis.legend(fontsize=8, frameon=False)
+    axis.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return _svg(figure)
 
 

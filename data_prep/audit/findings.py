@@ -57,7 +57,7 @@ def plural(n: int, noun: str, nouns: str | None = None) -> str:
 
 def share(n: int, of: int) -> str:
     """Return ``n`` as a percentage."""
-    return f"{100 * n / of:.1f} %" if of else "–"
+    return f"{100 * n / of:.1f} %" if of else "0 %"
 
 
 def leak_findings(
@@ -101,7 +101,8 @@ def _between_parts(
         shown.setdefault(int(groups.group[leak.row]), leak)
     examples = tuple(
         Example(_kind_title(leak.kind), (leak.row, leak.other))
-        for leak in sorted(shown.values(), key=lambda leak: leak.kind)[:N_EXAMPLES]
+        for kind in (EXACT, NEAR)
+        for leak in _spaced([leak for leak in shown.values() if leak.kind == kind])
     )
     told = "; ".join(
         f"{e['part']}: {plural(e[EXACT], 'row')} with equal pixels and {e[NEAR]:,} near duplicates "
@@ -116,6 +117,12 @@ def _between_parts(
         "leaks.jsonl; a build with --drop_leaks leaves them out of the training side.",
         examples,
     )
+
+
+def _spaced(leaks: list[Leak]) -> list[Leak]:
+    """Return some of ``leaks`` from all over the set; neighbours are often of one scene."""
+    n = min(N_EXAMPLES // 2, len(leaks))
+    return [leaks[i] for i in np.linspace(0, len(leaks) - 1, n).astype(int)] if n else []
 
 
 def _kind_title(kind: str) -> str:
@@ -184,14 +191,13 @@ def _within(corpus: Corpus, groups: Groups, summary: dict[str, Any]) -> Iterator
             )
             if n_surplus == 0:
                 continue
-            size = np.bincount(number, weights=inside)
-            wanted = size > 1
-            if kind == NEAR:  # the mixed ones are shown above
-                wanted &= ~_mixed(corpus, number)
+            n_fake = np.bincount(number, weights=inside & corpus.is_fake)
+            n_real = np.bincount(number, weights=inside & ~corpus.is_fake)
+            wanted = np.maximum(n_fake, n_real) > 1
             yield Finding(
                 NOTICE,
-                f"{entry['part']}: {plural(n_surplus, 'row')} repeat a picture of the same split "
-                f"({_kind_title(kind)})",
+                f"{entry['part']}: {plural(n_surplus, 'row')} that repeat a picture of the same "
+                f"split ({_kind_title(kind)})",
                 f"{share(n_surplus, entry['n_rows'])} of its rows, in "
                 f"{plural(entry[kind]['n_groups'], 'group')}; the largest has "
                 f"{plural(entry[kind]['largest_group'], 'row')}. Repeated pictures weigh more in "
@@ -222,7 +228,7 @@ def bias_findings(corpus: Corpus, table: BiasTable) -> Iterator[Finding]:
             f"{source}: the file alone tells the label (AUC {best.auc.value:.2f} by "
             f"{best.feature.replace('_', ' ')})",
             f"Cross-validated AUC, 0.5 is chance: {told}. A detector can learn this instead of the "
-            "image. Give both classes the same format, quality and sizes (the `--unbiased` "
+            "image. Give both classes the same format, quality and sizes (the --unbiased "
             "protocol), or report scores on images where they are equal.",
             _bias_examples(corpus, source),
         )
@@ -237,8 +243,8 @@ def bias_findings(corpus: Corpus, table: BiasTable) -> Iterator[Finding]:
         yield Finding(
             NOTICE,
             f"{plural(len(one_class), 'source')} with one label only: {_listed(one_class)}",
-            "The source itself tells the label, so no AUC is computed within it; whatever marks the "
-            "source marks the label.",
+            "The source itself tells the label, so no AUC is computed within it; whatever marks "
+            "the source marks the label.",
         )
 
 
@@ -307,8 +313,8 @@ def _token_findings(tokens: dict[str, Any], n_rows: int) -> Iterator[Finding]:
             WARNING,
             f"{100 * tokens['share_cut']:.1f} % of the rows are longer than max_length "
             f"{tokens['max_length']:,} ({counted})",
-            "The trainer cuts them, and a cut image token stops training: raise max_length or lower "
-            "max_pixels.",
+            "The trainer cuts them, and a cut image token stops training: raise max_length or "
+            "lower max_pixels.",
         )
     if changes["refused"]:
         yield Finding(

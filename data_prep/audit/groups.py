@@ -122,6 +122,8 @@ def _confirmed(
     start = np.concatenate([[0], np.cumsum(size)[:-1]])
     n_crowded = int(size[size > MAX_CROWD].sum())
     n_pairs = size[pairs[:, 0]].astype(np.int64) * size[pairs[:, 1]]
+    something = n_pairs > (pairs[:, 0] == pairs[:, 1])  # one picture is not compared with itself
+    pairs, n_pairs = pairs[something], n_pairs[something]
     edges = [np.empty((0, 2), np.int64)]
     small = n_pairs <= CHUNK_PAIRS
     for chosen in _batches(pairs[small], n_pairs[small]):

@@ -7,6 +7,7 @@ import numpy as np
 
 from data_prep.audit.corpus import Corpus
 from data_prep.audit.groups import Groups
+from rewards.labels import LABELS
 
 TRAINING_SPLIT = "train"
 EXACT, NEAR = "exact", "near"
@@ -66,14 +67,18 @@ def summarise(corpus: Corpus, groups: Groups) -> dict[str, Any]:
 
 
 def _within(corpus: Corpus, kinds: dict[str, _Members], part: int) -> dict[str, Any]:
-    """Count the groups with two rows in ``part``, and the rows beyond the first of each."""
+    """Count the groups with two rows of one label in ``part``, and the rows beyond the first.
+
+    A real image and the fake made of it repeat nothing: they are counted between labels.
+    """
     result: dict[str, Any] = {
         "part": corpus.parts[part],
         "n_rows": int((corpus.part_number == part).sum()),
     }
     for kind, members in kinds.items():
-        in_part = members.counts((members.part == part).astype(int), 2)[:, 1]
-        several = in_part[in_part > 1]
+        code = np.where(members.part == part, members.fake.astype(int), len(LABELS))
+        by_label = members.counts(code, len(LABELS) + 1)[:, : len(LABELS)]
+        several = by_label[by_label > 1]
         result[kind] = {
             "n_groups": len(several),
             "n_surplus_rows": int((several - 1).sum()),

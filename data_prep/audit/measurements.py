@@ -120,8 +120,9 @@ def reasoning_of(row: dict[str, Any]) -> str:
 
 
 def _kept_path(folder: DatasetFolder, shard: Shard) -> Path:
-    """Return where the shard's table is kept; in a foreign folder shards of two subfolders may
-    have one name.
+    """Return where the shard's table is kept.
+
+    In a foreign folder, shards of two subfolders may have one name.
     """
     if folder.pinned:
         return folder.measurements_dir / shard.path.name
@@ -163,8 +164,9 @@ def _is_of(table: pa.Table, shard: Shard) -> bool:
 
 
 def _content_of(shard: Shard) -> bytes:
-    """Return a fingerprint of the file: its size and its end, where Parquet keeps sizes and
-    statistics of all it holds.
+    """Return a fingerprint of the file.
+
+    Of its size and its end: there, Parquet keeps sizes and statistics of all the file holds.
     """
     size = shard.path.stat().st_size
     with shard.path.open("rb") as file:

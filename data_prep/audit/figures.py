@@ -96,22 +96,27 @@ def plot_by_label(
         known = values[np.isfinite(values)]
         # The largest 0.5 % would squeeze all others into one bar; they are put into the last one.
         low, high = known.min(), np.quantile(known, 0.995)
-        bins = np.linspace(low - 0.5, high + 0.5, 12) if high - low < 1e-9 else 40
-        for label, of_label in (("real", ~fake), ("fake", fake)):
-            chosen = values[of_label & np.isfinite(values)]
-            axis.hist(
-                np.clip(chosen, low, high),
-                bins=bins,
-                range=(low, max(high, low + 1e-9)),
-                color=COLOURS[label],
-                alpha=0.65,
-                label=f"{label}: {len(chosen):,}",
-            )
+        axis.hist(
+            [np.clip(values[chosen & np.isfinite(values)], low, high) for chosen in (~fake, fake)],
+            bins=_bins(known, low, high),
+            color=list(COLOURS.values()),
+            label=[
+                f"{label}: {np.isfinite(values[chosen]).sum():,}"
+                for label, chosen in zip(COLOURS, (~fake, fake), strict=True)
+            ],
+        )
         axis.set_title(name, fontsize=9)
         axis.tick_params(labelsize=7)
         axis.legend(fontsize=7, frameon=False)
     axes[0][0].set_ylabel("rows", fontsize=8)
     return _svg(figure)
+
+
+def _bins(known: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Return edges: one bar a number where there are few whole numbers, else 30 bars."""
+    if high - low < 30 and (known == np.rint(known)).all():
+        return np.arange(np.floor(low) - 0.5, np.ceil(high) + 1.5)
+    return np.linspace(low, max(high, low + 1e-9), 31)
 
 
 def file_panels(corpus: Corpus, rows: np.ndarray) -> dict[str, np.ndarray]:

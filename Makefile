@@ -37,8 +37,8 @@ ifeq ($(N_GPUS),0)
 export TORCHDYNAMO_DISABLE ?= 1
 endif
 
-.PHONY: help setup data check sft filter grpo eval bench-eval score report demo demo-base \
-        test test-unit smoke lint format typecheck
+.PHONY: help setup data check sft filter grpo eval pipeline status cancel bench-eval score report demo demo-base \
+        test test-unit test-slurm smoke lint format typecheck
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))

@@ -10,8 +10,8 @@ import pytest
 
 VERBS = (
     *("help", "setup", "data", "check", "sft", "filter", "grpo", "eval", "score", "report"),
-    *("bench-eval", "demo", "demo-base"),
-    *("test", "test-unit", "smoke", "lint", "format", "typecheck"),
+    *("pipeline", "status", "cancel", "bench-eval", "demo", "demo-base"),
+    *("test", "test-unit", "test-slurm", "smoke", "lint", "format", "typecheck"),
 )
 DOCUMENTS = ("README.md", "PAPER.md", "launch/README.md", ".ci/run")
 SCORE_VARIABLES = ("PREDICTIONS=predictions.jsonl", "OUT=scores")

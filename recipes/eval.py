@@ -25,6 +25,7 @@ from recipes.eval_plan import PlanArguments, plan_asks
 from recipes.eval_shards import ShardArguments, n_processes, own_command, run_shards
 from recipes.eval_usage import write_usage
 from recipes.generation import EngineArguments, Generator
+from recipes.model_card import add_evaluation
 from recipes.plots import plot_token_lengths
 from recipes.report import write_report
 from recipes.run_folder import open_run, resolved_config
@@ -75,8 +76,13 @@ _BESIDES = ("forced_modes", "robustness", "robustness_variants", "report", "name
 MAY_CHANGE = {*_DIVIDED, *_BESIDES, "n_bootstrap", "bootstrap_unit", "chunk_rows"} - {"endpoint"}
 
 
-def summarise(args: EvalArguments, name: str, rows: Dataset, asks: list[Ask]) -> None:
-    """Write thumbnails, tokens, metrics, tables, figures and the report; print the table."""
+def summarise(
+    args: EvalArguments, name: str, model: str | None, rows: Dataset, asks: list[Ask]
+) -> None:
+    """Write thumbnails, tokens, metrics, tables, figures and the report; print the table.
+
+    The table also goes into the card of a ``model`` that a recipe of ours trained.
+    """
     folder = Path(args.output_dir)
     lengths: dict[str, list[int]] = {bank: [] for bank in asks[0].banks}
     answered = set()
@@ -97,7 +103,10 @@ def summarise(args: EvalArguments, name: str, rows: Dataset, asks: list[Ask]) ->
         max_completion_length=args.max_completion_length,
     )
     summarise_folder(folder, settings)
-    print((folder / "table1.md").read_text(encoding="utf-8"))
+    table = (folder / "table1.md").read_text(encoding="utf-8")
+    print(table)
+    if model is not None:
+        add_evaluation(model, table, f"{args.dataset_name}, split {args.split}")
     if args.report:
         print(f"report: {write_report(folder)}")
 
@@ -146,7 +155,7 @@ def main() -> None:
         if not is_shard:
             finish(rows, folder, ask)
     if not is_shard:
-        summarise(args, name, rows, asks)
+        summarise(args, name, None if by_endpoint else model, rows, asks)
 
 
 if __name__ == "__main__":

@@ -24,11 +24,19 @@ from recipes.completions_table import TablesCompletions
 from recipes.config import parse
 from recipes.generation import prepare_engine
 from recipes.image_tokens import ImageTokenGRPOTrainer, vision_token_ban
+from recipes.inspection import StopsOnBadCompletions, StopsOnBadLoss
 from recipes.interruption import StopOnSignal, exit_if_interrupted
 from recipes.master_weights import check_master_weights
+from recipes.model_card import write_model_card
 from recipes.plots import plot_log
 from recipes.resume import ResumesWeights
-from recipes.run_folder import JsonlLogger, last_whole_checkpoint, open_run, resolved_config
+from recipes.run_folder import (
+    JsonlLogger,
+    best_checkpoint,
+    last_whole_checkpoint,
+    open_run,
+    resolved_config,
+)
 from recipes.sampling_agreement import SamplingAgreement
 from recipes.vllm_on_cpu import prepare_colocated_engine
 from recipes.vlm import attention_implementation, check_model, load_processor
@@ -68,6 +76,10 @@ class GRPOArguments:
 
     dataset_name: str = field(metadata={"help": "Data set folder or hub id: what the filter kept."})
     train_split: str = field(default="train", metadata={"help": "Split to train on."})
+    eval_dataset_name: str | None = field(
+        default=None, metadata={"help": "Data set for the validation reward; none: no validation."}
+    )
+    eval_split: str = field(default="validation", metadata={"help": "Its split."})
     hard_bank: str = field(
         default="require_thinking",
         metadata={"help": "Hybrid reward on hard questions; see rewards/hybrid.py."},
@@ -117,7 +129,13 @@ class GRPOArguments:
         )
 
 
-class HybridGRPOTrainer(ResumesWeights, TablesCompletions, ImageTokenGRPOTrainer):
+class HybridGRPOTrainer(
+    ResumesWeights,
+    StopsOnBadLoss,
+    StopsOnBadCompletions,
+    TablesCompletions,
+    ImageTokenGRPOTrainer,
+):
     """TRL's GRPOTrainer with the fixes that Qwen2.5-VL needs; see the modules of its parents."""
 
 
@@ -156,6 +174,7 @@ def make_trainer(
     training_args: GRPOConfig,
     model_args: ModelConfig,
     train_rows: Dataset,
+    eval_rows: Dataset | None,
     callbacks: Sequence[TrainerCallback],
 ) -> HybridGRPOTrainer:
     """Return TRL's trainer with vLLM, the three rewards and the log.
@@ -184,6 +203,7 @@ def make_trainer(
         reward_funcs=[accuracy_reward, format_reward, args.hybrid_reward()],
         args=training_args,
         train_dataset=train_rows,
+        eval_dataset=eval_rows,
         processing_class=processor,
         peft_config=get_peft_config(model_args),
         callbacks=[JsonlLogger(), *callbacks],
@@ -200,6 +220,11 @@ def main() -> None:
     check_model(model_args.model_name_or_path)
     model_args.attn_implementation = attention_implementation(model_args.attn_implementation)
     train_rows = load_training_rows(args)
+    eval_rows = (
+        load_rows(args.eval_dataset_name, args.eval_split, SAMPLING_COLUMNS)
+        if args.eval_dataset_name
+        else None
+    )
     output_dir = Path(training_args.output_dir)
     with training_args.main_process_first(local=False):
         if training_args.process_index == 0:
@@ -209,7 +234,9 @@ def main() -> None:
     )
     rules = rules_for(args.hybrid_reward(), sorted(set(train_rows["question_bank"])))
     watch = CollapseWatch(rules, args.collapse_window, args.stop_on_collapse)
-    trainer = make_trainer(args, training_args, model_args, train_rows, [agreement, watch])
+    trainer = make_trainer(
+        args, training_args, model_args, train_rows, eval_rows, [agreement, watch]
+    )
     stop = StopOnSignal()
     trainer.add_callback(stop)
     trainer.train(resume_from_checkpoint=last_whole_checkpoint(output_dir))
@@ -223,9 +250,11 @@ def main() -> None:
         summary = {
             "global_step": trainer.state.global_step,
             "n_rows": len(train_rows),
+            **best_checkpoint(trainer.state),
             "n_alarms": agreement.n_alarms,
             "collapse_events": watch.events,
         }
+        write_model_card(output_dir, "HGRPO", summary)
         write_json(output_dir / "summary.json", summary)
 
 

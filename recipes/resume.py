@@ -15,6 +15,8 @@ import torch
 from peft import PeftModel
 from trl import SFTTrainer
 
+from recipes.inspection import StopsOnBadLoss
+
 torch.serialization.register_package(
     0,
     lambda storage: None,
@@ -41,5 +43,5 @@ class ResumesWeights:
         model.load_state_dict(saved.state_dict())
 
 
-class ResumableSFTTrainer(ResumesWeights, SFTTrainer):
-    """``SFTTrainer`` that resumes a vision-language model with its weights."""
+class ResumableSFTTrainer(ResumesWeights, StopsOnBadLoss, SFTTrainer):
+    """``SFTTrainer`` that resumes with its weights and stops at a loss that is no number."""

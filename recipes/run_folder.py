@@ -153,6 +153,17 @@ def last_whole_checkpoint(output_dir: str | Path) -> str | None:
     return None
 
 
+def best_checkpoint(state: TrainerState) -> dict[str, Any]:
+    """Return the checkpoint with the best validation score and that score, for a summary.
+
+    Empty where ``metric_for_best_model`` is not set: then checkpoints are kept by number alone.
+    """
+    if state.best_model_checkpoint is None:
+        return {}
+    name = Path(state.best_model_checkpoint).name
+    return {"best_checkpoint": name, "best_metric": state.best_metric}
+
+
 class JsonlLogger(TrainerCallback):
     """Appends all that the trainer logs to ``<output_dir>/log.jsonl``: no run needs wandb."""
 

@@ -20,9 +20,16 @@ from recipes.adapters import save_whole_model
 from recipes.config import parse
 from recipes.interruption import StopOnSignal, exit_if_interrupted
 from recipes.master_weights import check_master_weights
+from recipes.model_card import write_model_card
 from recipes.plots import plot_log
 from recipes.resume import ResumableSFTTrainer
-from recipes.run_folder import JsonlLogger, last_whole_checkpoint, open_run, resolved_config
+from recipes.run_folder import (
+    JsonlLogger,
+    best_checkpoint,
+    last_whole_checkpoint,
+    open_run,
+    resolved_config,
+)
 from recipes.vlm import (
     attention_implementation,
     check_model,
@@ -106,7 +113,12 @@ def main() -> None:
     if trainer.is_world_process_zero():
         plot_log(output_dir, ["loss", "eval_loss", "mean_token_accuracy", "learning_rate"])
         # Written last: a run folder with a summary is a finished run.
-        summary = {"global_step": trainer.state.global_step, "n_rows": len(train_rows)}
+        summary = {
+            "global_step": trainer.state.global_step,
+            "n_rows": len(train_rows),
+            **best_checkpoint(trainer.state),
+        }
+        write_model_card(output_dir, "hybrid fine-tuning", summary)
         write_json(output_dir / "summary.json", summary)
 
 

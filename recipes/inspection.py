@@ -41,7 +41,7 @@ class StopsOnBadLoss:
             saved = self._save_tensors(inputs, problem)
             raise UserError(
                 f"{problem}: the batch is saved in {saved}. A lower learning_rate or "
-                "max_grad_norm, more warmup_steps, or dtype float32 weights are the usual cures; the "
+                "max_grad_norm, more warmup_steps or float32 weights are the usual cures; the "
                 "last checkpoint is from before, and the same command goes on from it."
             )
         return result

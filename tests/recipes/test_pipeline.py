@@ -248,3 +248,22 @@ def test_killed_sft_goes_on_to_the_same_weights(folder: Path, tmp_path: Path) ->
     old, new = weights(whole), weights(out)
     assert all(torch.allclose(new[name], old[name], atol=1e-6) for name in old)
     assert [line["step"] for line in read_log(out) if "loss" in line] == [*range(26, 51)]
+
+
+def test_killed_grpo_goes_on_as_if_undisturbed(folder: Path, tmp_path: Path) -> None:
+    """The samples of vLLM too: its random numbers are the trainer's, which a checkpoint keeps."""
+    whole, out = folder / "run" / "grpo", tmp_path / "grpo"
+    out.mkdir()
+    for name in ("run.json", "log.jsonl"):
+        shutil.copy(whole / name, out)
+    shutil.copytree(whole / "checkpoint-2", out / "checkpoint-2")
+    config = read_json(whole / "run.json")["config"]
+    words = ["-m", "recipes.grpo", "--config", CONFIGS / "grpo.yaml", "--output_dir", out]
+    words += ["--dataset_name", config["dataset_name"]]
+    run_command([*words, "--model_name_or_path", config["model_name_or_path"]])
+    old, new = ([line for line in read_log(run) if "reward" in line] for run in (whole, out))
+    assert [line["step"] for line in new] == [1, 2, 3]
+    for name in ("loss", "reward", "kl", "completions/mean_length", "learning_rate"):
+        assert new[2][name] == pytest.approx(old[2][name], abs=1e-5), name
+    before, after = weights(whole), weights(out)
+    assert all(torch.allclose(after[name], before[name], atol=1e-6) for name in before)

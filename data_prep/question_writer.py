@@ -1,4 +1,4 @@
-"""New questions for a bank, written by a language model (the paper's future work, Sec. 5).
+"""New questions for a bank, written by a language model (planned in Sec. 5 of the paper).
 
 In rounds the model is asked for questions; what passes ``question_rules`` is kept until there are
 enough. After every round the state is saved beside the output: a killed run, or one that found too

@@ -31,7 +31,7 @@ ifeq ($(N_GPUS),0)
 export TORCHDYNAMO_DISABLE ?= 1
 endif
 
-.PHONY: help setup data sft filter grpo eval score demo demo-base \
+.PHONY: help setup data sft filter grpo eval score compare demo demo-base \
         test test-unit smoke lint format typecheck
 
 help:  ## list the verbs
@@ -58,6 +58,10 @@ eval: setup  ## predictions, metrics, table and figure of a checkpoint (CONFIG, 
 score: setup  ## metrics from a predictions file (PREDICTIONS, OUT)
 	@$(if $(and $(PREDICTIONS),$(OUT)),,echo "error: make score PREDICTIONS=<file.jsonl> OUT=<folder>" >&2; exit 2)
 	$(PY) -m rewards $(PREDICTIONS) --output_dir $(OUT) $(ARGS)
+
+compare: setup  ## runs against each other on the same questions (RUNS="folder folder …", OUT)
+	@$(if $(and $(RUNS),$(OUT)),,echo 'error: make compare RUNS="<folder> <folder> …" OUT=<folder>' >&2; exit 2)
+	$(PY) -m rewards.compare $(RUNS) --output_dir $(OUT) $(ARGS)
 
 demo: setup  ## every stage in order, goes on where it was, ends with the table (CONFIG=demo or smoke)
 	$(PY) -m recipes.demo --config_name $(CONFIG) $(ARGS)

@@ -107,13 +107,17 @@ def _of_weights(starts: np.ndarray, is_fake: np.ndarray, weights: np.ndarray) ->
     alarms = np.cumsum(reals, axis=1)
     n_fake, n_real = hits[:, -1], alarms[:, -1]
     with np.errstate(invalid="ignore", divide="ignore"):  # rounds without a class
-        below = n_real[:, None] - alarms + reals / 2  # real images that rank lower; ties by half
-        auroc = np.einsum("ij,ij->i", fakes, below) / (n_fake * n_real)
+        # Pairs of a fake and a real image that ranks as high or higher; ties count by half.
+        lost = np.einsum("ij,ij->i", fakes, alarms) - np.einsum("ij,ij->i", fakes, reals) / 2
+        auroc = 1 - lost / (n_fake * n_real)
         precision = hits / np.maximum(hits + alarms, 1)
         average_precision = np.einsum("ij,ij->i", fakes, precision) / n_fake
         recalls = []
         for rate in FALSE_ALARM_RATES.values():
-            n_allowed = (alarms <= rate * n_real[:, None] + 1e-9).sum(axis=1)
+            most = rate * n_real + 1e-9
+            n_allowed = np.array(
+                [a.searchsorted(m, "right") for a, m in zip(alarms, most, strict=True)]
+            )
             reached = np.take_along_axis(hits, np.maximum(n_allowed - 1, 0)[:, None], axis=1)[:, 0]
             recalls.append(np.where(n_allowed > 0, reached, 0.0) / n_fake)
     defined = (n_fake > 0) & (n_real > 0)

@@ -9,11 +9,23 @@ from pathlib import Path
 import pytest
 
 VERBS = (
-    *("help", "setup", "data", "sft", "filter", "grpo", "eval", "score", "demo", "demo-base"),
+    *(
+        "help",
+        "setup",
+        "data",
+        "sft",
+        "filter",
+        "grpo",
+        "eval",
+        "score",
+        "compare",
+        "demo",
+        "demo-base",
+    ),
     *("test", "test-unit", "smoke", "lint", "format", "typecheck"),
 )
 DOCUMENTS = ("README.md", "PAPER.md", "launch/README.md", ".ci/run")
-SCORE_VARIABLES = ("PREDICTIONS=predictions.jsonl", "OUT=scores")
+SCORE_VARIABLES = ("PREDICTIONS=predictions.jsonl", "OUT=scores", "RUNS=first second")
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 

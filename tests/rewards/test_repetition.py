@@ -13,8 +13,8 @@ REPEATING = {
     "one phrase": PROSE + " and so on" * 60,
     "one sentence": "<think>" + "The shadow of the chair points to the left of the lamp. " * 4,
     "the reasoning again": f"<think>{PROSE}</think>{PROSE} fake",
-    "upper and lower case": "The edges look too soft to be real. THE EDGES LOOK TOO SOFT TO BE REAL. "
-    "the edges look too soft to be real.",
+    "upper and lower case": "The edges look too soft to be real. THE EDGES LOOK TOO SOFT TO BE "
+    "REAL. the edges look too soft to be real.",
     "one letter": "a" * 1000,
     "one mark": "fake" + "!" * 200,
     "no spaces": "这张图片是假的" * 20,
@@ -24,8 +24,10 @@ NOT_REPEATING = {
     "nothing": "",
     "direct": "<think></think>fake",
     "prose": PROSE,
-    "one sentence twice in a longer text": f"{PROSE} In the background two windows share one frame.",
-    "a list": "".join(f"\n- the {part} looks soft" for part in ("hair", "ear", "hand", "sky", "eye")),
+    "one sentence twice in a longer text": PROSE + PROSE.split(".")[2],
+    "a list": "".join(
+        f"\n- the {part} looks soft" for part in ("hair", "ear", "hand", "sky", "eye")
+    ),
     "numbers": " ".join(map(str, range(300))),
     "a short echo": "fake fake fake",
 }

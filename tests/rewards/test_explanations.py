@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from transformers import BertConfig, BertModel, BertTokenizer
 
 from rewards.embedding import cosine_similarity
 from rewards.errors import UserError
@@ -15,7 +15,7 @@ def embedding_model(tmp_path_factory):
     """Return the folder of a small text encoder with random weights."""
     folder = tmp_path_factory.mktemp("encoder")
     (folder / "vocab.txt").write_text("\n".join(WORDS))
-    BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
+    BertTokenizer(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
     config = BertConfig(
         vocab_size=len(WORDS),
         hidden_size=16,

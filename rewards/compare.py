@@ -78,9 +78,15 @@ def read_runs(arguments: Sequence[str]) -> dict[str, list[Prediction]]:
     paths: dict[str, Path] = {}
     for argument in arguments:
         name, found, rest = argument.partition("=")
-        path = Path(rest if found else argument)
-        if not found:
+        if not found or Path(argument).exists():  # a path may hold "=" itself
+            path = Path(argument)
             name = (path if path.is_dir() else path.parent).resolve().name
+        else:
+            path = Path(rest)
+        if not name or "/" in name:
+            raise UserError(
+                f"{argument!r} names a run {name!r}; give name=folder, without a slash."
+            )
         if name in paths:
             raise UserError(
                 f"two runs are named {name!r} ({paths[name]} and {path}); name them: "

@@ -1,7 +1,11 @@
+import re
+
 from rewards.judged import judge
 from rewards.metrics import compute_metrics
-from rewards.table import constant_rows, table1
+from rewards.published import published
+from rewards.table import constant_rows, table1, table1_latex
 from tests.rewards.made_up import UNPARSED, from_counts, prediction
+from tests.rewards.test_paper_table import TABLE_1
 
 
 def cells(line: str) -> list[str]:
@@ -50,3 +54,47 @@ def test_constant_answers_count_each_image_once():
     assert fake[4:8] == ["100.00", "85.71", "75.00", "64.29"]
     assert fake[8:] == ["–", "–", "0 (0.00)", "8"]  # noqa: RUF001
     assert real[6] == "25.00"
+
+
+def test_published_rows_stand_first_and_say_which_f1_they_use():
+    table = table1([("ours", compute_metrics(judge([prediction()]), 0))], published())
+    rows = rows_of(table.split("\n\n")[0])
+    assert rows[0][0].startswith("GPT-4o")
+    assert [row[7] for row in rows[:3]] == ["42.00*", "98.10*", "29.50"]
+    assert rows[-1][0] == "ours"
+    assert "F1 marked *: binary, real positive" in table
+    assert "cannot be compared" in table  # one image is not FakeClue's test set
+
+
+def test_on_the_same_images_nothing_warns():
+    counts = {("real", "real"): 1808, ("fake", "fake"): 3192}
+    metrics = compute_metrics(judge(from_counts(counts)), 0)
+    assert "cannot be compared" not in table1([("ours", metrics)], published())
+
+
+def test_the_published_rows_of_the_paper_are_the_ones_that_our_rules_give_back():
+    ours = [row for row in published().rows if row.source == "paper, Table 1"]
+    printed = [
+        (
+            *(row.classes[label][key] for label in ("real", "fake") for key in ("accuracy", "f1")),
+            *(row.overall["accuracy"], row.overall["f1"]),
+        )
+        for row in ours
+    ]
+    assert printed == [numbers for _, numbers in TABLE_1.values()]
+    assert {row.f1 for row in ours} == {"weighted"}
+
+
+def test_latex_has_one_cell_a_column_and_escapes_text():
+    name = r"50%_of $x$ & {y} #1 \z ~a^b <c>"
+    both = [prediction(str(i), bank=bank) for i in range(4) for bank in ("simple", "hard")]
+    text = table1_latex([(name, compute_metrics(judge(both), 20))], published())
+    body = text.split(r"\midrule", 1)[1].split(r"\bottomrule")[0]
+    lines = [line for line in body.splitlines() if line.endswith(r"\\")]
+    assert len(lines) == len(published().rows) + 2
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {11}
+    assert r"50\%\_of \$x\$ \& \{y\} \#1 \textbackslash{}z \textasciitilde{}a" in text
+    unescaped = re.sub(r"\\[{}]", "", text)
+    assert unescaped.count("{") == unescaped.count("}")
+    for environment in re.findall(r"\\begin\{(\w+)\}", text):
+        assert rf"\end{{{environment}}}" in text

@@ -9,12 +9,24 @@ from pathlib import Path
 import pytest
 
 VERBS = (
-    *("help", "setup", "data", "check", "sft", "filter", "grpo", "eval", "score", "report"),
+    *(
+        "help",
+        "setup",
+        "data",
+        "check",
+        "sft",
+        "filter",
+        "grpo",
+        "eval",
+        "score",
+        "report",
+        "compare",
+    ),
     *("pipeline", "status", "cancel", "bench-eval", "demo", "demo-base"),
     *("test", "test-unit", "test-slurm", "smoke", "lint", "format", "typecheck"),
 )
 DOCUMENTS = ("README.md", "PAPER.md", "launch/README.md", ".ci/run")
-SCORE_VARIABLES = ("PREDICTIONS=predictions.jsonl", "OUT=scores")
+SCORE_VARIABLES = ("PREDICTIONS=predictions.jsonl", "OUT=scores", "RUNS=first second")
 REPORT_VARIABLES = ("RUN=runs/x/eval/rl",)
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

@@ -31,7 +31,7 @@ ifeq ($(N_GPUS),0)
 export TORCHDYNAMO_DISABLE ?= 1
 endif
 
-.PHONY: help setup data sft filter grpo eval score report demo demo-base \
+.PHONY: help setup data sft filter grpo eval bench-eval score report demo demo-base \
         test test-unit smoke lint format typecheck
 
 help:  ## list the verbs
@@ -52,8 +52,11 @@ filter: setup  ## keep the RL rows that are not always answered right (CONFIG, M
 grpo: setup  ## stage 2, reinforcement learning (CONFIG, MODEL, DATA, ARGS, ACCELERATE)
 	$(LAUNCH) -m recipes.grpo --config $(CONFIGS)/grpo.yaml $(CHOICES) $(ARGS)
 
-eval: setup  ## predictions, metrics, table and figure of a checkpoint (CONFIG, MODEL, DATA, ARGS)
+eval: setup  ## predictions, metrics, tables, figures and report of a checkpoint or endpoint (CONFIG, MODEL, DATA, ARGS)
 	$(PY) -m recipes.eval --config $(CONFIGS)/eval.yaml $(CHOICES) $(ARGS)
+
+bench-eval: setup  ## images a second of the evaluation, beside plain transformers (CONFIG, MODEL, DATA, ARGS)
+	$(PY) -m recipes.bench_eval --config $(CONFIGS)/bench_eval.yaml $(CHOICES) $(ARGS)
 
 score: setup  ## metrics from a predictions file (PREDICTIONS, OUT)
 	@$(if $(and $(PREDICTIONS),$(OUT)),,echo "error: make score PREDICTIONS=<file.jsonl> OUT=<folder>" >&2; exit 2)

@@ -56,8 +56,8 @@ class PlainGenerate:
         self._processor: Any = load_processor(model, engine_args.min_pixels, engine_args.max_pixels)
         self._processor.tokenizer.padding_side = "left"
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._model = AutoModelForImageTextToText.from_pretrained(model, dtype=engine_args.dtype)
-        self._model = self._model.to(self._device).eval()
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(model, dtype=engine_args.dtype)
+        self._model = loaded.to(self._device).eval()
         self._batch_size, self._max_new_tokens = batch_size, max_new_tokens
 
     @torch.inference_mode()

@@ -134,7 +134,7 @@ class Endpoint:
         self._args, self._model = args, model
         self._loop = asyncio.new_event_loop()
         self._under_way = asyncio.Semaphore(args.concurrency)
-        self._client = openai.AsyncOpenAI(
+        self._client: Any = openai.AsyncOpenAI(
             base_url=args.endpoint,
             api_key=os.environ.get("OPENAI_API_KEY") or "none",  # a server of one's own needs none
             max_retries=args.max_retries,
@@ -193,7 +193,7 @@ class Endpoint:
             for index in range(num_generations):
                 seed = {"seed": request.seed + index} if settings["temperature"] else {}
                 async with self._under_way:
-                    reply: Any = await self._client.chat.completions.create(
+                    reply = await self._client.chat.completions.create(
                         model=self._model, messages=messages(request), **settings, **seed
                     )
                 answers.append(read_completion(reply, score))

@@ -26,6 +26,7 @@ from recipes.eval_shards import ShardArguments, n_processes, own_command, run_sh
 from recipes.eval_usage import write_usage
 from recipes.generation import EngineArguments, Generator
 from recipes.plots import plot_token_lengths
+from recipes.report import write_report
 from recipes.run_folder import open_run, resolved_config
 from recipes.vlm import check_model
 from rewards.errors import UserError, run_cli
@@ -57,6 +58,7 @@ class EvalArguments:
     bootstrap_unit: str = field(
         default="id", metadata={"help": "id: draw images; source: draw sources with their images."}
     )
+    report: bool = field(default=True, metadata={"help": "Draw figures and write report.html."})
     restart: bool = field(default=False, metadata={"help": "Throw away what output_dir holds."})
 
     def __post_init__(self) -> None:
@@ -69,8 +71,8 @@ class EvalArguments:
 
 # How the work is divided, and what is asked besides: free to change when a run goes on.
 _DIVIDED = (f.name for cls in (ShardArguments, EndpointArguments) for f in fields(cls))
-_BESIDES = ("forced_modes", "robustness", "robustness_variants", "name", "n_bootstrap")
-MAY_CHANGE = {*_DIVIDED, *_BESIDES, "bootstrap_unit", "chunk_rows"} - {"endpoint"}
+_BESIDES = ("forced_modes", "robustness", "robustness_variants", "report", "name")
+MAY_CHANGE = {*_DIVIDED, *_BESIDES, "n_bootstrap", "bootstrap_unit", "chunk_rows"} - {"endpoint"}
 
 
 def summarise(args: EvalArguments, name: str, rows: Dataset, asks: list[Ask]) -> None:
@@ -96,6 +98,8 @@ def summarise(args: EvalArguments, name: str, rows: Dataset, asks: list[Ask]) ->
     )
     summarise_folder(folder, settings)
     print((folder / "table1.md").read_text(encoding="utf-8"))
+    if args.report:
+        print(f"report: {write_report(folder)}")
 
 
 def main() -> None:

@@ -6,6 +6,8 @@ that a lost process's part can be asked by any other. When nothing is missing, t
 written in the rows' order and the partial files removed.
 """
 
+import contextlib
+import fcntl
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -121,17 +123,43 @@ def answer(
     path = folder / ask.file
     part = "" if shard.count == 1 else f"-{shard.index}-of-{shard.count}"
     path = path.with_name(f"{path.stem}.partial{part}.jsonl")
-    read_partial(path)  # cuts off what a kill left of a last line
-    todo = missing_rows(rows, folder, ask)
-    todo = [(place, banks) for place, banks in todo if place % shard.count == shard.index]
-    n_own = len(range(shard.index, len(rows), shard.count))
-    progress = tqdm(total=n_own, initial=n_own - len(todo), desc=f"{ask.file}, images")
-    for start in range(0, len(todo), settings.chunk_rows):
-        chunk = todo[start : start + settings.chunk_rows]
-        for records in _answer_chunk(rows, ask, settings, generator, chunk):
-            append_chunk(path, records)
-        progress.update(len(chunk))
-    progress.close()
+    if (folder / ask.file).is_file():
+        return
+    with _held(path):
+        read_partial(path)  # cuts off what a kill left of a last line
+        todo = [
+            (place, banks)
+            for place, banks in missing_rows(rows, folder, ask)
+            if place % shard.count == shard.index
+        ]
+        n_own = len(range(shard.index, len(rows), shard.count))
+        progress = tqdm(total=n_own, initial=n_own - len(todo), desc=f"{ask.file}, images")
+        for start in range(0, len(todo), settings.chunk_rows):
+            chunk = todo[start : start + settings.chunk_rows]
+            for records in _answer_chunk(rows, ask, settings, generator, chunk):
+                append_chunk(path, records)
+            progress.update(len(chunk))
+        progress.close()
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Keep a file to this process: a shard whose parent was killed may still be writing.
+
+    Raises:
+        UserError: Another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"another process is writing to {path}; end it, or wait until it has."
+            ) from error
+        except OSError:  # a file system without locks: as it was before there were any
+            pass
+        yield
 
 
 def _answer_chunk(
@@ -178,13 +206,14 @@ def _answer_chunk(
         score_verdicts=settings.score_verdicts and not ask.num_samples,
     )
     for batch in answers:
-        yield [_record(*asked[i], ask, requests[i], found) for i, found in batch]
+        yield [_record(asked[i], ask, requests[i], found) for i, found in batch]
 
 
 def _record(
-    row: dict[str, Any], bank: str, ask: Ask, request: Request, found: list[Generated] | str
+    asked: tuple[dict[str, Any], str], ask: Ask, request: Request, found: list[Generated] | str
 ) -> dict[str, Any]:
     """Return what is kept of one request: its answers, or why there are none."""
+    row, bank = asked
     if isinstance(found, str):
         return {"id": row["id"], "question_bank": bank, "skipped": found}
     n_prompt_tokens = found[0].n_prompt_tokens

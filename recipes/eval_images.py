@@ -58,7 +58,8 @@ def open_rows(dataset_name: str, split: str, max_rows: int | None) -> Dataset:
 
 def stored_rows(rows: Dataset, places: Sequence[int]) -> list[dict[str, Any]]:
     """Return the rows at ``places`` with their images as stored: nothing is decoded or copied."""
-    return rows.with_format("arrow")[list(places)].to_pylist()
+    table: Any = rows.with_format("arrow")[list(places)]
+    return table.to_pylist()
 
 
 def read_image(images: Sequence[Mapping[str, Any]] | None) -> EvalImage:

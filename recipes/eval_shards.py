@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -96,13 +97,15 @@ def run_shards(
         UserError: A process failed; the others were waited for.
     """
     logs.mkdir(parents=True, exist_ok=True)
-    processes: list[subprocess.Popen[bytes]] = []
+    processes: list[subprocess.Popen[Any]] = []
     try:
         for index in range(n_shards):
             words = ["--num_shards", str(n_shards), "--shard_index", str(index)]
             environment = {**os.environ, **visible_devices(index, tensor_parallel_size)}
             with (logs / f"shard-{index}.log").open("wb") as log:
-                shown = {} if index == 0 else {"stdout": log, "stderr": subprocess.STDOUT}
+                shown: dict[str, Any] = (
+                    {} if index == 0 else {"stdout": log, "stderr": subprocess.STDOUT}
+                )
                 processes.append(subprocess.Popen([*command, *words], env=environment, **shown))
         while any(process.poll() is None for process in processes):
             time.sleep(POLL_S)

@@ -112,3 +112,13 @@ def stub_generator(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[StubGenerat
     monkeypatch.setattr("recipes.row_samples.Generator", Stub)
     monkeypatch.setattr("recipes.eval.Generator", Stub)
     yield Stub
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the demo at smoke size once; return the folder with ``run`` and ``data`` in it."""
+    from tests.recipes.test_pipeline import demo_words, run_command
+
+    folder = tmp_path_factory.mktemp("demo")
+    run_command(demo_words(folder))
+    return folder

@@ -16,7 +16,7 @@ from tests.recipes.conftest import StubGenerator, small_rows
 
 def run_eval(monkeypatch, data: Path, model: Path, output_dir: Path, **options) -> None:
     words = {"model_name_or_path": model, "dataset_name": data, "output_dir": output_dir}
-    words |= {"chunk_rows": 2, "n_bootstrap": 20, **options}
+    words |= {"chunk_rows": 2, "n_bootstrap": 20, "report": "false", **options}
     argv = [word for key, value in words.items() for word in (f"--{key}", str(value))]
     monkeypatch.setattr(sys, "argv", ["eval", *argv])
     eval_recipe.main()
@@ -63,7 +63,9 @@ def test_output_files(
 ) -> None:
     out = tmp_path / "out"
     data = write_rows(small_rows(8), "test")
-    run_eval(monkeypatch, data, model_folder, out, name="stub", bootstrap_unit="source")
+    run_eval(
+        monkeypatch, data, model_folder, out, name="stub", bootstrap_unit="source", report="true"
+    )
     metrics = json.loads((out / "metrics.json").read_text())
     assert {"all", "simple", "hard"} < set(metrics)
     assert "neutral" not in metrics
@@ -72,6 +74,7 @@ def test_output_files(
     assert "| stub | simple |" in table
     assert "| always fake |" in table
     assert (out / "token_lengths.png").read_bytes().startswith(b"\x89PNG")
+    assert "<html" in (out / "report.html").read_text(encoding="utf-8")
     assert not (out / "predictions.partial.jsonl").exists()
 
 

@@ -224,7 +224,8 @@ def test_nobody_there() -> None:
 def one_image_of(body: dict[str, Any]) -> int:
     """Return the red of the image's first pixel: which row it is."""
     url = body["messages"][1]["content"][0]["image_url"]["url"]
-    return Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).getpixel((0, 0))[0]
+    image = Image.open(io.BytesIO(base64.b64decode(url.split(",")[1])))
+    return int(np.asarray(image)[0, 0, 0])
 
 
 def evaluate(monkeypatch, data: Path, out: Path, server: Server, **options: Any) -> None:

@@ -43,14 +43,6 @@ def run_command(words: Sequence[str | Path]) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the demo at smoke size once; return the folder with ``run`` and ``data`` in it."""
-    folder = tmp_path_factory.mktemp("demo")
-    run_command(demo_words(folder))
-    return folder
-
-
 def demo_words(folder: Path) -> list[str | Path]:
     words = ["-m", "recipes.demo", "--config_name", "smoke"]
     return [*words, "--run_dir", folder / "run", "--data_dir", folder / "data"]

@@ -10,7 +10,7 @@ import pytest
 
 VERBS = (
     *("help", "setup", "data", "sft", "filter", "grpo", "eval", "score", "report", "demo"),
-    "demo-base",
+    *("bench-eval", "demo-base"),
     *("test", "test-unit", "smoke", "lint", "format", "typecheck"),
 )
 DOCUMENTS = ("README.md", "PAPER.md", "launch/README.md", ".ci/run")

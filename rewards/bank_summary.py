@@ -9,7 +9,8 @@ import numpy as np
 from rewards.bootstrap import estimate, ratio
 from rewards.breakdowns import PassRates, breakdowns, group_columns
 from rewards.calibration import calibration, calibration_intervals
-from rewards.explanations import compare_explanations, consistency
+from rewards.consistency import consistency
+from rewards.explanations import compare_explanations
 from rewards.judged import Judged
 from rewards.ranking import ranking, ranking_intervals
 from rewards.records import Prediction
@@ -45,7 +46,7 @@ def bank_sections(
         "p_fake": p_fake_metrics(judged, n_bootstrap, seed),
         "tokens": token_lengths(judged, settings.max_completion_length),
         "modes": modes(judged, n_bootstrap, seed),
-        "consistency": consistency(p.completion for p in predictions),
+        "consistency": consistency(judged.consistency),
         "explanations": compare_explanations(
             predictions, judged.unit, n_bootstrap, seed, settings.embedding_model
         ),

@@ -28,7 +28,7 @@ def calibration(label: np.ndarray, p_fake: np.ndarray) -> dict[str, Any]:
     fake = label == LABELS.index("fake")
     bins = _equal_width(p_fake)
     n, score, fakes = _totals(bins, p_fake, fake)
-    low, high = proportion_confint(fakes, np.maximum(n, 1), method="wilson")
+    low, high = map(np.asarray, proportion_confint(fakes, np.maximum(n, 1), method="wilson"))
     reliability = [
         {
             "low": i / N_BINS,

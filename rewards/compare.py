@@ -2,7 +2,8 @@
 
 Each run is an evaluation folder (or a predictions file), ``name=path`` to name it. For each pair
 and bank: McNemar's test, the paired bootstrap of the differences, and a file with the images on
-which the two disagree. Writes ``comparison.json``, ``comparison.md`` and ``differing/<a>-<b>.jsonl``.
+which the two disagree. Writes ``comparison.json``, ``comparison.md`` and
+``differing/<a>-<b>.jsonl``.
 """
 
 import argparse

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rewards.bootstrap import Interval, interval, resampled_sums, sum_by_unit
+from rewards.consistency import NO_REASONING
 from rewards.errors import UserError
 from rewards.judged import Judged
 from rewards.labels import LABELS, check_label
@@ -74,6 +75,7 @@ def constant_answer(judged: Judged, label: str) -> Judged:
         thinking=np.zeros_like(judged.thinking),
         hidden_thinking=np.zeros_like(judged.hidden_thinking),
         repeats=np.zeros_like(judged.repeats),
+        consistency=np.full_like(judged.consistency, NO_REASONING),
         p_fake=np.full_like(judged.p_fake, np.nan),
         n_tokens=np.zeros_like(judged.n_tokens),
     )

@@ -1,7 +1,6 @@
-"""Whether a completion's explanation fits its verdict, and the data set's own explanation."""
+"""How near a completion's explanation is to the data set's own."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,47 +11,6 @@ from rewards.bootstrap import estimate, ratio
 from rewards.labels import LABELS
 from rewards.records import Prediction
 from rewards.scoring import score_completion
-from rewards.verdict import find_verdict
-
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
-
-
-def conclusion(reasoning: str) -> str | None:
-    """Return the verdict of the last sentence of ``reasoning`` that states one.
-
-    Read by ``rewards.verdict.find_verdict``, so in the words "real" and "fake" alone. None where no
-    sentence states a single one.
-    """
-    for sentence in reversed(_SENTENCE_END.split(reasoning)):
-        lower = sentence.lower()
-        if any(label in lower for label in LABELS):
-            verdict = find_verdict(sentence)
-            if verdict is not None:
-                return verdict
-    return None
-
-
-def consistency(completions: Iterable[str]) -> dict[str, Any]:
-    """Return how often the verdict is what the reasoning concludes.
-
-    Over the completions with text in their think block, each in one of four counts: ``n_agree``,
-    ``n_disagree``, ``n_no_conclusion`` (the reasoning states no verdict of its own),
-    ``n_no_verdict`` (the answer states none). ``agreement`` is agree / (agree + disagree).
-    """
-    counts = dict.fromkeys(("n_agree", "n_disagree", "n_no_conclusion", "n_no_verdict"), 0)
-    kinds: dict[str, str | None] = {}  # many completions are one and the same text
-    for text in completions:
-        if text not in kinds:
-            kinds[text] = _consistency_of(text)
-        kind = kinds[text]
-        if kind is not None:
-            counts[kind] += 1
-    n_stated = counts["n_agree"] + counts["n_disagree"]
-    return {
-        "n_reasoned": sum(counts.values()),
-        **counts,
-        "agreement": counts["n_agree"] / n_stated if n_stated else None,
-    }
 
 
 def explanation(completion: str) -> str:
@@ -118,15 +76,3 @@ def compare_explanations(
         similarity = cosine_similarity(texts, references, embedding_model)
         result["embedding"] = {"model": embedding_model, **mean(similarity)}
     return result
-
-
-def _consistency_of(text: str) -> str | None:
-    scored = score_completion(text, LABELS[0])
-    if not scored.reasoning:
-        return None
-    if scored.verdict is None:
-        return "n_no_verdict"
-    concluded = conclusion(scored.reasoning)
-    if concluded is None:
-        return "n_no_conclusion"
-    return "n_agree" if concluded == scored.verdict else "n_disagree"

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from rewards.bootstrap import Interval, interval, resampled_sums, sum_by_unit
 from rewards.confusion import N_CELLS, N_VERDICTS, cell_of, classification
 from rewards.judged import Judged
@@ -16,13 +18,14 @@ def metric_intervals(judged: Judged, n_bootstrap: int, seed: int) -> dict[str, A
     """
     cell = cell_of(judged)
     cells = [cell == i for i in range(N_CELLS)]
-    sums = sum_by_unit(
-        judged.unit, *cells, judged.well_formed, judged.thinking, judged.n_tokens
-    )  # [n_units, N_CELLS + 3]
+    sums = sum_by_unit(judged.unit, *cells, judged.well_formed, judged.thinking)
     n_rounds = n_bootstrap if len(sums) > 1 else 0
-    rounds = resampled_sums(sums, n_rounds, seed)
+    rounds = resampled_sums(sums, n_rounds, seed)  # [n_rounds, N_CELLS + 2]
     confusion = rounds[:, :N_CELLS].reshape(n_rounds, len(LABELS), N_VERDICTS)
-    well_formed, thinking, tokens = (rounds[:, N_CELLS:] / confusion.sum(axis=(1, 2))[:, None]).T
+    well_formed, thinking = (rounds[:, N_CELLS:] / confusion.sum(axis=(1, 2))[:, None]).T
+    # Apart, because units that are alike but for their tokens are then of one kind.
+    of_tokens = sum_by_unit(judged.unit, judged.n_tokens, np.ones(len(judged.unit)))
+    tokens, n = resampled_sums(of_tokens, n_rounds, seed).T
     return {
         "unit": judged.unit_name,
         "n_units": len(sums),
@@ -30,7 +33,7 @@ def metric_intervals(judged: Judged, n_bootstrap: int, seed: int) -> dict[str, A
         **_interval_of_each(classification(confusion)),
         "well_formed_rate": interval(well_formed),
         "thinking_rate": interval(thinking),
-        "mean_completion_tokens": interval(tokens),
+        "mean_completion_tokens": interval(tokens / n),
     }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from rewards.blocks import OPEN_TAG
+from rewards.consistency import consistency_kind
 from rewards.errors import UserError
 from rewards.labels import LABELS, check_label
 from rewards.records import Prediction
@@ -29,6 +30,7 @@ class Judged:
         thinking: Whether the completion reasons.
         hidden_thinking: Whether it does so outside of a think block that is there and empty.
         repeats: Whether it repeats itself, see ``rewards.repetition.repeats``.
+        consistency: See ``rewards.consistency.consistency_kind``.
         n_tokens: Completion length in tokens.
         p_fake: Probability of "fake" at the verdict token; NaN where it was not measured.
         unit: Number of what the bootstrap draws together: the source of each, or its id.
@@ -43,6 +45,7 @@ class Judged:
     thinking: np.ndarray
     hidden_thinking: np.ndarray
     repeats: np.ndarray
+    consistency: np.ndarray
     n_tokens: np.ndarray
     p_fake: np.ndarray
     unit: np.ndarray
@@ -83,6 +86,7 @@ def judge(predictions: Sequence[Prediction], bootstrap_unit: str | None = None) 
         thinking=columns[:, 2].astype(bool),
         hidden_thinking=columns[:, 3].astype(bool),
         repeats=columns[:, 4].astype(bool),
+        consistency=columns[:, 5],
         n_tokens=np.array([p.n_completion_tokens for p in predictions]),
         p_fake=np.array([p.p_fake for p in predictions], dtype=float),
         unit=np.unique(units, return_inverse=True)[1],
@@ -90,12 +94,19 @@ def judge(predictions: Sequence[Prediction], bootstrap_unit: str | None = None) 
     )
 
 
-def _read(text: str) -> tuple[int, bool, bool, bool, bool]:
+def _read(text: str) -> tuple[int, bool, bool, bool, bool, int]:
     """Return what a completion says, its label apart, in the order of ``Judged``'s fields."""
     scored = score_completion(text, LABELS[0])
     hidden = scored.thinking and not scored.reasoning and OPEN_TAG in text
     verdict = LABELS.index(scored.verdict) if scored.verdict else UNPARSED
-    return verdict, scored.well_formed, scored.thinking, hidden, repeats(text)
+    return (
+        verdict,
+        scored.well_formed,
+        scored.thinking,
+        hidden,
+        repeats(text),
+        consistency_kind(scored),
+    )
 
 
 def choose_unit(predictions: Sequence[Prediction], bootstrap_unit: str | None) -> str:

@@ -49,20 +49,20 @@ def mcnemar_test(first_right: np.ndarray, second_right: np.ndarray) -> dict[str,
     ]
     discordant = int(table[0][1] + table[1][0])
     exact = discordant < _EXACT_BELOW
-    p = float(mcnemar(table, exact=exact, correction=True).pvalue) if discordant else 1.0
+    test: Any = mcnemar(table, exact=exact, correction=True) if discordant else None
     return {
         "both_right": int(table[0][0]),
         "a_alone": int(table[0][1]),
         "b_alone": int(table[1][0]),
         "neither": int(table[1][1]),
         "exact": exact,
-        "p": p,
+        "p": float(test.pvalue) if test else 1.0,
     }
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return the p-values corrected for their number (Holm 1979)."""
-    return [float(p) for p in multipletests(p_values, method="holm")[1]]
+    return np.asarray(multipletests(p_values, method="holm")[1]).tolist()
 
 
 def _f1_difference(first: Judged, second: Judged, n_bootstrap: int, seed: int) -> dict[str, Any]:

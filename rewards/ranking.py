@@ -117,10 +117,10 @@ def _of_weights(
     hits = np.cumsum(fakes, axis=1, dtype=np.float64)  # [rows, distinct scores]
     alarms = np.cumsum(reals, axis=1, dtype=np.float64)
     n_fake, n_real = hits[:, -1], alarms[:, -1]
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):  # rounds without a class
         below = n_real[:, None] - alarms + reals / 2  # real images that rank lower; ties by half
         auroc = np.einsum("ij,ij->i", fakes, below) / (n_fake * n_real)
-        precision = np.nan_to_num(hits / (hits + alarms))
+        precision = hits / np.maximum(hits + alarms, 1)
         average_precision = np.einsum("ij,ij->i", fakes, precision) / n_fake
         recalls = []
         for rate in FALSE_ALARM_RATES.values():

@@ -44,7 +44,8 @@ def routing(
     }
     for bank in banks:
         mask = aligned[0].question_bank == bank
-        result[bank] = routing_metrics(*(part.select(mask) for part in aligned), n_bootstrap, seed)
+        ours, first, second = (part.select(mask) for part in aligned)
+        result[bank] = routing_metrics(ours, first, second, n_bootstrap, seed)
     return result
 
 

@@ -144,7 +144,7 @@ def votes_metrics(votes: Votes, unit: np.ndarray, n_bootstrap: int, seed: int) -
 
 def _pass_at(k: int, n_right: np.ndarray, n_samples: np.ndarray) -> np.ndarray:
     """Return 1 - C(n - c, k) / C(n, k) of each row."""
-    return 1 - comb(n_samples - n_right, k) / comb(n_samples, k)
+    return np.asarray(1 - comb(n_samples - n_right, k) / comb(n_samples, k))
 
 
 def _powers(most: int) -> list[int]:

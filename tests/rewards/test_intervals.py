@@ -21,6 +21,7 @@ def random_judged(n: int, n_units: int, seed: int = 0) -> Judged:
         thinking=rng.random(n) < 0.4,
         hidden_thinking=np.zeros(n, dtype=bool),
         repeats=rng.random(n) < 0.1,
+        consistency=rng.integers(-1, 4, n),
         n_tokens=rng.integers(3, 90, n),
         p_fake=np.clip(rng.normal(0.3 + 0.4 * label, 0.3), 0, 1).round(3),
         unit=rng.integers(0, n_units, n),

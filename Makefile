@@ -31,7 +31,7 @@ ifeq ($(N_GPUS),0)
 export TORCHDYNAMO_DISABLE ?= 1
 endif
 
-.PHONY: help setup data sft filter grpo eval bench-eval score report demo demo-base \
+.PHONY: help setup data sft filter grpo eval bench-eval score compare report demo demo-base \
         test test-unit smoke lint format typecheck
 
 help:  ## list the verbs
@@ -61,6 +61,10 @@ bench-eval: setup  ## images a second of the evaluation, beside plain transforme
 score: setup  ## metrics from a predictions file (PREDICTIONS, OUT)
 	@$(if $(and $(PREDICTIONS),$(OUT)),,echo "error: make score PREDICTIONS=<file.jsonl> OUT=<folder>" >&2; exit 2)
 	$(PY) -m rewards $(PREDICTIONS) --output_dir $(OUT) $(ARGS)
+
+compare: setup  ## runs against each other on the same questions (RUNS="folder folder …", OUT)
+	@$(if $(and $(RUNS),$(OUT)),,echo 'error: make compare RUNS="<folder> <folder> …" OUT=<folder>' >&2; exit 2)
+	$(PY) -m rewards.compare $(RUNS) --output_dir $(OUT) $(ARGS)
 
 report: setup  ## figures and one self-contained HTML page of an evaluation (RUN, RUNS to put beside it)
 	@$(if $(RUN),,echo "error: make report RUN=<evaluation folder> [RUNS=\"<more> <folders>\"]" >&2; exit 2)

@@ -1,6 +1,6 @@
 """The cluster bootstrap: how far a metric moves when other units had been drawn."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ Interval = list[float] | None  # [low, high]; None where it is not defined
 
 # Drawing kinds costs one binomial a kind and round; beyond this many, drawing units is as fast.
 _MOST_KINDS = 4000
+_NUMBERS_AT_ONCE = 500_000
 
 
 def sum_by_unit(unit: np.ndarray, *columns: np.ndarray) -> np.ndarray:
@@ -46,15 +47,21 @@ def resampled_sums(sums: np.ndarray, n_bootstrap: int, seed: int) -> np.ndarray:
     kinds, n_of_kind = np.unique(sums, axis=0, return_counts=True)
     if len(kinds) <= min(n_units // 4, _MOST_KINDS):
         return rng.multinomial(n_units, n_of_kind / n_units, size=n_bootstrap) @ kinds
-    totals = np.empty((n_bootstrap, n_columns))
-    for i in range(n_bootstrap):
-        totals[i] = times_drawn(n_units, rng) @ sums
-    return totals
+    rounds = [drawn @ sums for drawn in times_drawn(n_units, n_bootstrap, rng, n_units)]
+    return np.concatenate([np.empty((0, n_columns)), *rounds])
 
 
-def times_drawn(n_units: int, rng: np.random.Generator) -> np.ndarray:
-    """Return how often each unit is drawn in a round, shape (n_units,)."""
-    return np.bincount(rng.integers(n_units, size=n_units), minlength=n_units)
+def times_drawn(
+    n_units: int, n_bootstrap: int, rng: np.random.Generator, n_numbers: int
+) -> Iterator[np.ndarray]:
+    """Yield how often each unit is drawn, a few rounds at a time, each [rounds, n_units].
+
+    As many rounds as hold a few MB when the caller makes ``n_numbers`` of each.
+    """
+    at_once = max(1, _NUMBERS_AT_ONCE // n_numbers)
+    for start in range(0, n_bootstrap, at_once):
+        drawn = rng.integers(n_units, size=(min(at_once, n_bootstrap - start), n_units))
+        yield np.stack([np.bincount(row, minlength=n_units) for row in drawn]).astype(float)
 
 
 def interval(values: np.ndarray) -> Interval:

@@ -4,7 +4,6 @@ Everything is a function of how many real and fake images have each distinct sco
 bootstrap round is a set of weights on the sorted scores and nothing is sorted again.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from rewards.labels import LABELS
 
 FALSE_ALARM_RATES = {"1%": 0.01, "5%": 0.05}
 _FAKE = LABELS.index("fake")
-_NUMBERS_AT_ONCE = 500_000  # weights held at a time: a few MB for each array of them
 _NAMES = ("auroc", "average_precision", *(f"recall_at_{name}" for name in FALSE_ALARM_RATES))
 
 
@@ -41,7 +39,8 @@ def ranking(label: np.ndarray, p_fake: np.ndarray) -> dict[str, float | None]:
     if not n_fake or not n_real:
         return dict.fromkeys(_NAMES)
     is_fake = label == _FAKE
-    _, _, *recalls = _of_weights(*_sorted(label, p_fake), np.ones((1, len(label))))
+    _, starts, sorted_fake = _sorted(label, p_fake)
+    _, _, *recalls = _of_weights(starts, sorted_fake, np.ones((1, len(label))))
     result: dict[str, float | None] = {
         "auroc": float(roc_auc_score(is_fake, p_fake)),
         "average_precision": float(average_precision_score(is_fake, p_fake)),
@@ -62,11 +61,11 @@ def ranking_rounds(
     """
     number = np.unique(unit, return_inverse=True)[1]
     order, starts, is_fake = _sorted(label, p_fake)
+    n_units = int(number.max()) + 1
     number = number[order]
-    unsorted = np.arange(len(order))  # the weights below are sorted already
     parts = [
-        _of_weights(unsorted, starts, is_fake, drawn[:, number])
-        for drawn in _draws(int(number.max()) + 1, len(label), n_bootstrap, seed)
+        _of_weights(starts, is_fake, drawn[:, number])
+        for drawn in times_drawn(n_units, n_bootstrap, np.random.default_rng(seed), len(label))
     ]
     return dict(zip(_NAMES, np.concatenate(parts, axis=1), strict=True))
 
@@ -93,38 +92,32 @@ def _sorted(label: np.ndarray, p_fake: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return order, starts, label[order] == _FAKE
 
 
-def _draws(n_units: int, n: int, n_bootstrap: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield how often each unit is drawn, a few rounds at a time, each [rounds, n_units]."""
-    rng = np.random.default_rng(seed)
-    at_once = max(1, _NUMBERS_AT_ONCE // n)
-    for start in range(0, n_bootstrap, at_once):
-        n_rounds = min(at_once, n_bootstrap - start)
-        yield np.stack([times_drawn(n_units, rng) for _ in range(n_rounds)]).astype(np.float32)
+def _of_weights(starts: np.ndarray, is_fake: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the measures under each row of ``weights``, shape (n_measures, n_rows).
 
-
-def _of_weights(
-    order: np.ndarray, starts: np.ndarray, is_fake: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    """Return the measures under each row of ``weights``, shape (n_measures, n_rows)."""
-    weights = weights[:, order]
+    Weights and ``is_fake`` are in the order of descending score.
+    """
     if len(starts) < weights.shape[1]:
         fakes = np.add.reduceat(weights * is_fake, starts, axis=1)
         reals = np.add.reduceat(weights, starts, axis=1) - fakes
     else:
         fakes = weights * is_fake
         reals = weights - fakes
-    # Called fake at each threshold, float64: sums of counts stay exact.
-    hits = np.cumsum(fakes, axis=1, dtype=np.float64)  # [rows, distinct scores]
-    alarms = np.cumsum(reals, axis=1, dtype=np.float64)
+    hits = np.cumsum(fakes, axis=1)  # called fake at each threshold: [rows, distinct scores]
+    alarms = np.cumsum(reals, axis=1)
     n_fake, n_real = hits[:, -1], alarms[:, -1]
     with np.errstate(invalid="ignore", divide="ignore"):  # rounds without a class
-        below = n_real[:, None] - alarms + reals / 2  # real images that rank lower; ties by half
-        auroc = np.einsum("ij,ij->i", fakes, below) / (n_fake * n_real)
+        # Pairs of a fake and a real image that ranks as high or higher; ties count by half.
+        lost = np.einsum("ij,ij->i", fakes, alarms) - np.einsum("ij,ij->i", fakes, reals) / 2
+        auroc = 1 - lost / (n_fake * n_real)
         precision = hits / np.maximum(hits + alarms, 1)
         average_precision = np.einsum("ij,ij->i", fakes, precision) / n_fake
         recalls = []
         for rate in FALSE_ALARM_RATES.values():
-            n_allowed = (alarms <= rate * n_real[:, None] + 1e-9).sum(axis=1)
+            most = rate * n_real + 1e-9
+            n_allowed = np.array(
+                [a.searchsorted(m, "right") for a, m in zip(alarms, most, strict=True)]
+            )
             reached = np.take_along_axis(hits, np.maximum(n_allowed - 1, 0)[:, None], axis=1)[:, 0]
             recalls.append(np.where(n_allowed > 0, reached, 0.0) / n_fake)
     defined = (n_fake > 0) & (n_real > 0)

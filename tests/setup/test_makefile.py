@@ -10,11 +10,11 @@ import pytest
 
 VERBS = (
     *("help", "setup", "data", "sft", "filter", "grpo", "eval", "score", "report", "demo"),
-    *("bench-eval", "demo-base"),
+    *("compare", "bench-eval", "demo-base"),
     *("test", "test-unit", "smoke", "lint", "format", "typecheck"),
 )
 DOCUMENTS = ("README.md", "PAPER.md", "launch/README.md", ".ci/run")
-SCORE_VARIABLES = ("PREDICTIONS=predictions.jsonl", "OUT=scores")
+SCORE_VARIABLES = ("PREDICTIONS=predictions.jsonl", "OUT=scores", "RUNS=first second")
 REPORT_VARIABLES = ("RUN=runs/x/eval/rl",)
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

@@ -41,9 +41,7 @@ class EvalArguments:
     dataset_name: str = field(metadata={"help": "Data set folder or hub id with the test images."})
     output_dir: str = field(metadata={"help": "Gets predictions, metrics, table and figure."})
     split: str = field(default="test", metadata={"help": "Split to evaluate."})
-    name: str | None = field(
-        default=None, metadata={"help": "In the table; none: the model's path."}
-    )
+    name: str | None = field(default=None, metadata={"help": "In tables; none: the model's path."})
     prompts_file: str | None = field(
         default=None, metadata={"help": "System prompt and question banks; none: the paper's."}
     )
@@ -133,14 +131,8 @@ def main() -> None:
     n_shards = 1 if is_shard or by_endpoint else n_processes(shard_args.num_shards, size)
     if n_shards > 1 and any(missing.values()):
         run_shards(own_command(), n_shards, size, folder / "logs")
-    settings = AskSettings(
-        prompts,
-        args.max_completion_length,
-        plan_args.sampling_temperature,
-        args.score_verdicts,
-        args.chunk_rows,
-        args.seed,
-    )
+    limits = (args.max_completion_length, plan_args.sampling_temperature, args.score_verdicts)
+    settings = AskSettings(prompts, *limits, args.chunk_rows, args.seed)
     for ask in asks:
         answer(rows, folder, ask, settings, generator, shard_args.shard())
         if not is_shard:

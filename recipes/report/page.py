@@ -85,6 +85,7 @@ def render(
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = environment.get_template("report.html").render(
         name=runs[0].name,
+        n_runs=len(runs),
         headline=headline,
         tiles=tiles,
         sections=sections,

@@ -90,7 +90,9 @@ class TablesCompletions:
             if record["id"] not in images:
                 images[record["id"]] = wandb.Image(self._image(record["id"]))
         columns = list(records[0])
-        rows = [[images[record["id"]], *(record[name] for name in columns)] for record in records]
+        rows: Any = [
+            [images[record["id"]], *(record[name] for name in columns)] for record in records
+        ]
         return wandb.Table(columns=["image", *columns], data=rows)
 
     def _image(self, row_id: str) -> Image.Image:

@@ -98,10 +98,8 @@ def test_each_way_to_collapse_is_one_event(tmp_path, values, metric, meaning, st
 
 def test_the_average_decides_and_not_one_step(tmp_path: Path) -> None:
     dip, healthy = with_values(thinking_rate__hard=0.0), HEALTHY
-    assert (
-        run(tmp_path / "a", make_folder(tmp_path / "a", [healthy, dip, healthy] * 4))[0].events
-        == []
-    )
+    logs = make_folder(tmp_path / "a", [healthy, dip, healthy] * 4)
+    assert run(tmp_path / "a", logs)[0].events == []
     # 0.98, 0, 0 averages 0.33; the third 0 in a row makes it 0: step 3 + 3.
     logs = make_folder(tmp_path / "b", [healthy] * 3 + [dip] * 3)
     assert [event["step"] for event in run(tmp_path / "b", logs)[0].events] == [6]

@@ -120,8 +120,8 @@ def run_trainer(folder: Path, moved: bool, options: dict[str, Any]) -> Result:
     }
     argv = ["--config", str(YAML), *(w for k, v in words.items() for w in (f"--{k}", str(v)))]
     args, training_args, model_args = parse((GRPOArguments, GRPOConfig, ModelConfig), argv)
-    rows = small_rows(len(COMPLETIONS))
-    trainer = make_trainer(args, training_args, model_args, rows, callbacks=[])
+    rows: Any = small_rows(len(COMPLETIONS))
+    trainer: Any = make_trainer(args, training_args, model_args, rows, callbacks=[])
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = 1
     trainer.use_vllm = True
@@ -160,7 +160,8 @@ def run_trainer(folder: Path, moved: bool, options: dict[str, Any]) -> Result:
         mask[row, : len(token_ids)] = 0.0 if cut_off else 1.0
     old = outputs.get("old_per_token_logps", NEAR[0])
     columns = {name: [x[name] for x in inputs] for name in ("label", "question_bank")}
-    parts = [reward(TEXTS, **columns) for reward in (accuracy_reward, format_reward, hybrid_reward)]
+    functions: tuple[Any, ...] = (accuracy_reward, format_reward, hybrid_reward)
+    parts = [reward(TEXTS, **columns) for reward in functions]
     batch = Batch(
         theta=theta.detach().double().numpy(),
         old=old.double().numpy(),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -54,6 +55,11 @@ def read_json(path: Path) -> dict:
 
 def read_lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def as_dicts(rows: Any) -> list[dict[str, Any]]:
+    """Return rows without their images."""
+    return rows.remove_columns("images").to_list()
 
 
 def weights(model: Path) -> dict[str, torch.Tensor]:
@@ -142,7 +148,7 @@ def test_grpo_writes_tables_of_completions(folder: Path) -> None:
     assert len(records) == 2 * config["per_device_train_batch_size"]
     log = {line["step"]: line for line in read_log(run) if "reward" in line}
     kept = load_dataset(str(folder / "run" / "filter" / "kept"), split="train")
-    rows = {row["id"]: row for row in kept.remove_columns("images")}
+    rows: dict[str, Any] = {str(row["id"]): row for row in as_dicts(kept)}
     for step in (1, 3):
         of_step = [record for record in records if record["step"] == step]
         for name in ("reward", "accuracy_reward", "format_reward", "hybrid_reward"):

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from datasets import Dataset
+from datasets import Dataset, Features, Value
 from trl import GRPOConfig, ModelConfig
 
 from recipes.config import parse, read_yaml
@@ -76,12 +76,10 @@ def test_what_it_pays_for(name: str, bank: str, total: tuple[float, float]) -> N
         pytest.param(
             lambda rows: with_banks(rows, "neutral"),
             "lacks the column 'pass_rate_simple'",
-            id="none",
+            id="no column",
         ),
         pytest.param(
-            lambda rows: with_banks(rows, "neutral").add_column(
-                "pass_rate_simple", [0.2, None] * 4
-            ),
+            lambda rows: with_rates(with_banks(rows, "neutral")),
             "has neutral rows without a 'pass_rate_simple'",
             id="a gap",
         ),
@@ -98,8 +96,16 @@ def test_difficulty_without_pass_rates_is_refused_before_it_starts(
 
 def test_pass_rates_may_be_missing_where_no_question_is_neutral(write_rows) -> None:
     rows = with_banks(small_rows(8), "neutral", "simple")
-    data = write_rows(rows.add_column("pass_rate_simple", [0.2, None] * 4), "train")
+    data = write_rows(with_rates(rows), "train")
     assert len(load_training_rows(GRPOArguments(str(data), neutral_bank="pass_rate"))) == 8
+
+
+def with_rates(rows: Dataset) -> Dataset:
+    columns: dict[str, list] = {name: list(rows[name]) for name in rows.column_names}
+    return Dataset.from_dict(
+        {**columns, "pass_rate_simple": [0.2, None] * 4},
+        features=Features({**rows.features, "pass_rate_simple": Value("float64")}),
+    )
 
 
 def with_banks(rows: Dataset, *banks: str) -> Dataset:

@@ -19,8 +19,8 @@ ONE_A_GPU = $(if $(filter multi_gpu fsdp2 zero2 zero3,$(ACCELERATE)),--num_proce
 LAUNCH = .venv/bin/accelerate launch --quiet --config_file launch/accelerate/$(ACCELERATE).yaml $(ONE_A_GPU)
 CHOICES = $(if $(MODEL),--model_name_or_path $(MODEL)) $(if $(DATA),--dataset_name $(DATA))
 
-# The demo and the smoke runs have all they need in the repository: nothing may ask a hub.
-ifneq ($(filter demo smoke,$(CONFIG)),)
+# The demo, its controls and the smoke runs have all they need in the repository: nothing may ask a hub.
+ifneq ($(filter demo smoke controls/% variants/%,$(CONFIG)),)
 export HF_HUB_OFFLINE ?= 1
 endif
 export WANDB_MODE ?= offline

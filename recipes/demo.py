@@ -59,7 +59,7 @@ class Demo:
             self._training("grpo", sft, self.run / "filter" / "kept", ("sft", "filter")),
             self._evaluation("rl", rl, ("data", "grpo")),
             # The RL set again, by the policy that RL ended with: did the mean reward rise?
-            self._sampling("rewards-rl", rl, ("data", "grpo"), write_kept="false"),
+            self._sampling("rewards-rl", rl, ("data", "grpo"), write_kept="false", measure="own"),
         ]
 
     def _evaluation(self, name: str, model: Path, needs: tuple[str, ...]) -> Stage:

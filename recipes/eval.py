@@ -1,37 +1,41 @@
-"""Evaluation as in Table 1 and Figure 5 of Fake-HR1: each image under both banks, greedy.
+"""Evaluation: Table 1 and Figures 5 and 6 of Fake-HR1, and what they leave out.
 
     make eval CONFIG=demo MODEL=runs/demo/sft       half a minute on 2 cores, no GPU
+    make eval MODEL=gpt-4o ARGS="--endpoint https://api.openai.com/v1 --name GPT-4o"
+    make eval MODEL=runs/demo/sft ARGS="--modes simple hard auto --forced_modes --robustness"
 
-Writes ``predictions.jsonl``, ``metrics.json``, ``table1.md`` and ``token_lengths.png``. A run that
-was killed goes on where it was.
+Writes ``predictions.jsonl`` and what else is asked for (``recipes.eval_plan``), ``skipped.jsonl``,
+``usage.json``, ``thumbnails.parquet``, metrics, tables, figures and the report. A run that was
+killed goes on where it was. Several GPUs, and Slurm arrays: ``recipes.eval_shards``.
 """
 
-import os
-from dataclasses import dataclass, field
+import functools
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset
-from tqdm import tqdm
 
-from data_prep.loading import TEST_COLUMNS, load_rows
-from data_prep.prompts import Prompts, load_prompts
+from data_prep.prompts import load_prompts
 from recipes.config import parse
-from recipes.generation import EngineArguments, Generator, Request
-from recipes.partial import append_chunk, read_partial
+from recipes.endpoint import Endpoint, EndpointArguments
+from recipes.eval_asks import Ask, AskSettings, answer, finish, missing_rows
+from recipes.eval_images import open_rows, write_thumbnails
+from recipes.eval_plan import PlanArguments, plan_asks
+from recipes.eval_shards import ShardArguments, n_processes, own_command, run_shards
+from recipes.eval_usage import write_usage
+from recipes.generation import EngineArguments, Generator
 from recipes.plots import plot_token_lengths
 from recipes.run_folder import open_run, resolved_config
 from recipes.vlm import check_model
-from rewards import QUESTION_BANKS
-from rewards.errors import run_cli
-from rewards.files import write_json, write_text
-from rewards.metrics import compute_metrics, judge
-from rewards.records import Prediction, read_predictions
-from rewards.table import constant_rows, table1
+from rewards.errors import UserError, run_cli
+from rewards.records import read_predictions
+from rewards.summary import SummarySettings, summarise_folder
 
 
 @dataclass
 class EvalArguments:
-    """What is asked and how the answers are summed up."""
+    """Data and model, and how the answers are summed up."""
 
     dataset_name: str = field(metadata={"help": "Data set folder or hub id with the test images."})
     output_dir: str = field(metadata={"help": "Gets predictions, metrics, table and figure."})
@@ -43,92 +47,102 @@ class EvalArguments:
         default=None, metadata={"help": "System prompt and question banks; none: the paper's."}
     )
     max_completion_length: int = field(default=512, metadata={"help": "In tokens."})
+    score_verdicts: bool = field(
+        default=True, metadata={"help": "Ask for log-probabilities: gives p_fake."}
+    )
     max_rows: int | None = field(default=None, metadata={"help": "First images only; none: all."})
     chunk_rows: int = field(default=256, metadata={"help": "Images asked between two saves."})
-    seed: int = field(default=0, metadata={"help": "Decides the questions, with the image's id."})
+    seed: int = field(default=0, metadata={"help": "Decides questions and samples, with the id."})
     n_bootstrap: int = field(default=1000, metadata={"help": "Rounds for the 95 % intervals."})
     bootstrap_unit: str = field(
         default="id", metadata={"help": "id: draw images; source: draw sources with their images."}
     )
     restart: bool = field(default=False, metadata={"help": "Throw away what output_dir holds."})
 
-
-def ask(
-    rows: Dataset, args: EvalArguments, engine_args: EngineArguments, prompts: Prompts, path: Path
-) -> None:
-    """Ask every image under both banks, saving after each chunk."""
-    n_banks = len(QUESTION_BANKS)
-    n_done = len(read_partial(path, n_banks)) // n_banks
-    if n_done < len(rows):
-        generate = Generator(engine_args, args.seed)
-    progress = tqdm(total=len(rows), initial=n_done, desc="images asked")
-    for start in range(n_done, len(rows), args.chunk_rows):
-        chunk = [rows[i] for i in range(start, min(start + args.chunk_rows, len(rows)))]
-        # One image's questions stand side by side, so that they share its cached prefix.
-        asked = [(row, bank) for row in chunk for bank in QUESTION_BANKS]
-        requests = [
-            Request(
-                prompts.messages(prompts.question(bank, row["id"], args.seed)), row["images"][0], 0
+    def __post_init__(self) -> None:
+        """Refuse sizes that leave nothing to ask."""
+        if self.chunk_rows < 1 or (self.max_rows is not None and self.max_rows < 1):
+            raise ValueError(
+                f"chunk_rows={self.chunk_rows}, max_rows={self.max_rows} must be at least 1."
             )
-            for row, bank in asked
-        ]
-        answers = generate(requests, max_completion_length=args.max_completion_length)
-        append_chunk(
-            path,
-            [
-                vars(
-                    Prediction(
-                        id=row["id"],
-                        label=row["label"],
-                        question_bank=bank,
-                        completion=answer.text,
-                        n_completion_tokens=answer.n_tokens,
-                        source=row.get("source"),
-                        generator=row.get("generator"),
-                        category=row.get("category"),
-                    )
-                )
-                for (row, bank), (answer,) in zip(asked, answers, strict=True)
-            ],
-        )
-        progress.update(len(chunk))
 
 
-def summarise(args: EvalArguments, name: str) -> None:
-    """Write metrics, table and figure from ``predictions.jsonl`` and print the table."""
-    output_dir = Path(args.output_dir)
-    predictions = read_predictions(output_dir / "predictions.jsonl")
-    judged = judge(predictions, args.bootstrap_unit)
-    metrics = compute_metrics(judged, args.n_bootstrap, args.seed)
-    lengths: dict[str, list[int]] = {bank: [] for bank in QUESTION_BANKS}
-    for prediction in predictions:
+# How the work is divided, and what is asked besides: free to change when a run goes on.
+_DIVIDED = (f.name for cls in (ShardArguments, EndpointArguments) for f in fields(cls))
+_BESIDES = ("forced_modes", "robustness", "robustness_variants", "name", "n_bootstrap")
+MAY_CHANGE = {*_DIVIDED, *_BESIDES, "bootstrap_unit", "chunk_rows"} - {"endpoint"}
+
+
+def summarise(args: EvalArguments, name: str, rows: Dataset, asks: list[Ask]) -> None:
+    """Write thumbnails, tokens, metrics, tables, figures and the report; print the table."""
+    folder = Path(args.output_dir)
+    lengths: dict[str, list[int]] = {bank: [] for bank in asks[0].banks}
+    answered = set()
+    for prediction in read_predictions(folder / asks[0].file):
         lengths[prediction.question_bank].append(prediction.n_completion_tokens)
-    plot_token_lengths({name: lengths}, output_dir / "token_lengths.png")
-    table = table1([(name, metrics), *constant_rows(judged)])
-    write_text(output_dir / "table1.md", table)
-    # Written last: a folder with metrics is a finished evaluation.
-    write_json(output_dir / "metrics.json", metrics)
-    print(table)
+        answered.add(prediction.id)
+    if not (folder / "thumbnails.parquet").is_file():
+        places = [place for place, row_id in enumerate(rows["id"]) if row_id in answered]
+        write_thumbnails(rows.select(places), folder / "thumbnails.parquet")
+    write_usage(folder, asks)
+    plot_token_lengths({name: lengths}, folder / "token_lengths.png")
+    settings = SummarySettings(
+        name=name,
+        n_bootstrap=args.n_bootstrap,
+        seed=args.seed,
+        bootstrap_unit=args.bootstrap_unit,
+        required_banks=asks[0].banks,
+        max_completion_length=args.max_completion_length,
+    )
+    summarise_folder(folder, settings)
+    print((folder / "table1.md").read_text(encoding="utf-8"))
 
 
 def main() -> None:
     """Ask, then sum up."""
-    args, engine_args = parse((EvalArguments, EngineArguments))
-    check_model(engine_args.model_name_or_path)
+    parsed: Any = parse(
+        (EvalArguments, PlanArguments, ShardArguments, EndpointArguments, EngineArguments)
+    )
+    args, plan_args, shard_args, endpoint_args, engine_args = parsed
+    model, by_endpoint = engine_args.model_name_or_path, endpoint_args.endpoint is not None
+    is_shard = shard_args.shard_index is not None
+    if not by_endpoint:
+        check_model(model)
+    elif plan_args.forced_modes:
+        raise UserError("forced_modes needs the model itself: leave it, or --endpoint, out.")
+    if args.restart and is_shard:
+        raise UserError("restart would throw the other shards away: leave it, or shard_index, out.")
     prompts = load_prompts(args.prompts_file)
-    rows = load_rows(args.dataset_name, args.split, TEST_COLUMNS)
-    if args.max_rows is not None:
-        rows = rows.select(range(min(args.max_rows, len(rows))))
-    output_dir = Path(args.output_dir)
-    open_run(output_dir, resolved_config(args, engine_args), rows)
-    name = args.name or engine_args.model_name_or_path
-    print(f"{len(rows)} images x {len(QUESTION_BANKS)} banks for {name}")
-    finished = output_dir / "predictions.jsonl"
-    if not finished.is_file():
-        partial = output_dir / "predictions.partial.jsonl"
-        ask(rows, args, engine_args, prompts, partial)
-        os.replace(partial, finished)
-    summarise(args, name)
+    asks = plan_asks(plan_args, prompts)
+    rows = open_rows(args.dataset_name, args.split, args.max_rows)
+    folder = Path(args.output_dir)
+    open_run(folder, resolved_config(*parsed), rows, MAY_CHANGE)
+    missing = {ask.file: sum(len(b) for _, b in missing_rows(rows, folder, ask)) for ask in asks}
+    name = args.name or model
+    print(f"{len(rows)} images for {name}; questions to ask: {missing}", flush=True)
+
+    @functools.cache
+    def generator() -> Any:
+        return Endpoint(endpoint_args, model) if by_endpoint else Generator(engine_args, args.seed)
+
+    size = engine_args.tensor_parallel_size
+    n_shards = 1 if is_shard or by_endpoint else n_processes(shard_args.num_shards, size)
+    if n_shards > 1 and any(missing.values()):
+        run_shards(own_command(), n_shards, size, folder / "logs")
+    settings = AskSettings(
+        prompts,
+        args.max_completion_length,
+        plan_args.sampling_temperature,
+        args.score_verdicts,
+        args.chunk_rows,
+        args.seed,
+    )
+    for ask in asks:
+        answer(rows, folder, ask, settings, generator, shard_args.shard())
+        if not is_shard:
+            finish(rows, folder, ask)
+    if not is_shard:
+        summarise(args, name, rows, asks)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@ On a machine without a GPU the same code runs on vLLM's CPU back end.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch._dynamo
 
+from recipes.verdict_probability import TOP_LOGPROBS, verdict_probability
 from recipes.vlm import image_limits, load_processor
 
 
@@ -45,19 +46,32 @@ class Request:
         prompt: Conversation as in the ``prompt`` column: system turn, user turn.
         image: PIL image, put before the text of the first user turn as TRL does.
         seed: Of the sampling; the same request gives the same samples whatever runs beside it.
+        start: What the completion is made to begin with; it is part of the completion.
+        encoded: The image as a file's bytes, where ``image`` is what they hold, unchanged.
     """
 
     prompt: Sequence[dict[str, str]]
     image: Any
     seed: int
+    start: str = ""
+    encoded: bytes | None = None
 
 
 @dataclass(frozen=True)
 class Generated:
-    """One completion and its length in tokens, the end-of-turn token included."""
+    """One completion.
+
+    Attributes:
+        text: With the start that was forced, if any.
+        n_tokens: Its length, the start and the end-of-turn token included.
+        n_prompt_tokens: Length of its prompt, image tokens included; None if not told.
+        p_fake: See ``recipes.verdict_probability``; None if not asked for or not defined.
+    """
 
     text: str
     n_tokens: int
+    n_prompt_tokens: int | None = None
+    p_fake: float | None = None
 
 
 def prepare_engine() -> None:
@@ -118,23 +132,50 @@ class Generator:
         num_generations: int = 1,
         temperature: float = 0.0,
         max_completion_length: int = 512,
+        score_verdicts: bool = False,
     ) -> list[list[Generated]]:
-        """Return ``num_generations`` completions of each request; temperature 0 is greedy."""
+        """Return ``num_generations`` completions of each request; temperature 0 is greedy.
+
+        ``score_verdicts`` asks for their ``p_fake`` too.
+        """
+        n_start = [self._n_tokens(request.start) for request in requests]
         parameters = [
             self._vllm.SamplingParams(
                 n=num_generations,
                 temperature=temperature,
-                max_tokens=max_completion_length,
+                max_tokens=max_completion_length - n,
                 seed=request.seed if temperature else None,
+                logprobs=TOP_LOGPROBS if score_verdicts else None,
             )
-            for request in requests
+            for request, n in zip(requests, n_start, strict=True)
         ]
         prompts: list[Any] = [
             {"prompt": self._render(request), "multi_modal_data": {"image": request.image}}
             for request in requests
         ]
         outputs = self._engine.generate(prompts, parameters, use_tqdm=False)
-        return [[Generated(o.text, len(o.token_ids)) for o in output.outputs] for output in outputs]
+        return [
+            [
+                Generated(
+                    text=request.start + sample.text,
+                    n_tokens=n + len(sample.token_ids),
+                    n_prompt_tokens=len(output.prompt_token_ids or ()) - n,
+                    p_fake=_p_fake(request.start, sample) if score_verdicts else None,
+                )
+                for sample in output.outputs
+            ]
+            for request, n, output in zip(requests, n_start, outputs, strict=True)
+        ]
+
+    def stream(
+        self, requests: Sequence[Request], **settings: Any
+    ) -> Iterator[list[tuple[int, list[Generated]]]]:
+        """Yield the answers with the places of their requests, in one piece: the engine batches."""
+        yield list(enumerate(self(requests, **settings)))
+
+    def _n_tokens(self, text: str) -> int:
+        tokenizer: Any = self.processor
+        return len(tokenizer.tokenizer(text).input_ids) if text else 0
 
     def _render(self, request: Request) -> str:
         """Return the prompt's text, with one image placeholder."""
@@ -142,4 +183,23 @@ class Generator:
         first_user = next(turn for turn in turns if turn["role"] == "user")
         text = {"type": "text", "text": first_user["content"]}
         first_user["content"] = [{"type": "image"}, text]
-        return self.processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        text: Any = self.processor.apply_chat_template(
+            turns, add_generation_prompt=True, tokenize=False
+        )
+        return text + request.start
+
+
+def _p_fake(start: str, sample: Any) -> float | None:
+    """Return the score of a vLLM completion that was made to begin with ``start``."""
+    drawn = [
+        choices[token_id].decoded_token or ""
+        for token_id, choices in zip(sample.token_ids, sample.logprobs, strict=True)
+    ]
+
+    def alternatives_at(index: int) -> list[tuple[str, float]]:
+        if index == 0:
+            return []
+        return [(c.decoded_token or "", c.logprob) for c in sample.logprobs[index - 1].values()]
+
+    found = verdict_probability(start + sample.text, [start, *drawn], alternatives_at)
+    return found.p_fake if found else None

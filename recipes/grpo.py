@@ -8,26 +8,31 @@ goes on from its last whole checkpoint.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
+from transformers import TrainerCallback
 from trl import GRPOConfig, ModelConfig, get_peft_config
 
 from data_prep.loading import SAMPLING_COLUMNS, load_rows
 from recipes.adapters import save_whole_model
+from recipes.collapse_watch import CollapseWatch, rules_for
+from recipes.completions_table import TablesCompletions
 from recipes.config import parse
 from recipes.generation import prepare_engine
 from recipes.image_tokens import ImageTokenGRPOTrainer, vision_token_ban
+from recipes.master_weights import check_master_weights
 from recipes.plots import plot_log
 from recipes.resume import ResumesWeights
 from recipes.run_folder import JsonlLogger, last_whole_checkpoint, open_run, resolved_config
 from recipes.sampling_agreement import SamplingAgreement
 from recipes.vllm_on_cpu import prepare_colocated_engine
 from recipes.vlm import attention_implementation, check_model, load_processor
-from rewards import HybridReward, accuracy_reward, format_reward
-from rewards.errors import run_cli
+from rewards import NEUTRAL_BANK, HybridReward, accuracy_reward, format_reward
+from rewards.errors import UserError, run_cli
 from rewards.files import write_json
 
 PLOTTED = [
@@ -37,8 +42,17 @@ PLOTTED = [
     "rewards/hybrid_reward/mean",
     "thinking_rate/simple",
     "thinking_rate/hard",
+    "thinking_rate/neutral",
+    "thinking_rate/neutral/needs_thinking",
+    "thinking_rate/neutral/needs_none",
     "completion_length/simple",
     "completion_length/hard",
+    "completion_length/neutral",
+    "says_fake/real",
+    "says_fake/fake",
+    "repeated_share/simple",
+    "repeated_share/hard",
+    "entropy",
     "frac_reward_zero_std",
     "kl",
     "sampling/importance_sampling_ratio/mean",
@@ -54,7 +68,20 @@ class GRPOArguments:
     train_split: str = field(default="train", metadata={"help": "Split to train on."})
     hard_bank: str = field(
         default="require_thinking",
-        metadata={"help": "Hybrid reward on hard questions: require_thinking (ours) or neutral."},
+        metadata={"help": "Hybrid reward on hard questions; see rewards/hybrid.py."},
+    )
+    neutral_bank: str = field(
+        default="neutral",
+        metadata={"help": "Hybrid reward on neutral questions: neutral, pass_rate or gain."},
+    )
+    enough_right: float = field(
+        default=0.6, metadata={"help": "pass_rate: thinking is wanted below this share, 0 to 1."}
+    )
+    thinking_gain: float = field(
+        default=0.2, metadata={"help": "gain: thinking is wanted if it adds more than this share."}
+    )
+    guard_reasoning: bool = field(
+        default=True, metadata={"help": "Reasoning in form only earns nothing; false: the paper."}
     )
     max_ratio_deviation: float = field(
         default=0.05,
@@ -66,11 +93,60 @@ class GRPOArguments:
     stop_on_alarm: bool = field(
         default=False, metadata={"help": "End the run at an alarm; default: warn."}
     )
+    collapse_window: int = field(
+        default=10, metadata={"help": "Logs that the collapse watch averages over."}
+    )
+    stop_on_collapse: bool = field(
+        default=False, metadata={"help": "End the run when a mode dies out; default: warn."}
+    )
+    completions_every: int = field(
+        default=20, metadata={"help": "Steps between tables of completions; 0: none."}
+    )
     restart: bool = field(default=False, metadata={"help": "Throw away what output_dir holds."})
 
+    def hybrid_reward(self) -> HybridReward:
+        """Return the hybrid reward as set."""
+        return HybridReward(
+            hard_bank=self.hard_bank,
+            neutral_bank=self.neutral_bank,
+            guard_reasoning=self.guard_reasoning,
+            enough_right=self.enough_right,
+            thinking_gain=self.thinking_gain,
+        )
 
-class HybridGRPOTrainer(ResumesWeights, ImageTokenGRPOTrainer):
+
+class HybridGRPOTrainer(ResumesWeights, TablesCompletions, ImageTokenGRPOTrainer):
     """TRL's GRPOTrainer with the fixes that Qwen2.5-VL needs; see the modules of its parents."""
+
+
+def load_training_rows(args: GRPOArguments) -> Dataset:
+    """Return the rows to train on, with the filter's pass rates where the reward needs them.
+
+    Raises:
+        UserError: As ``load_rows``; or the image is to decide, and no question is neutral or a pass
+            rate is missing.
+    """
+    columns = args.hybrid_reward().pass_rate_columns
+    rows = load_rows(args.dataset_name, args.train_split, SAMPLING_COLUMNS)
+    if not columns:
+        return rows
+    is_neutral = [bank == NEUTRAL_BANK for bank in rows["question_bank"]]
+    problem = "" if any(is_neutral) else "has no neutral question"
+    for name in columns if any(is_neutral) else ():
+        if name not in rows.column_names:
+            problem = f"lacks the column {name!r}"
+            break
+        elif any(
+            neutral and rate is None for neutral, rate in zip(is_neutral, rows[name], strict=True)
+        ):
+            problem = f"has neutral rows without a {name!r}"
+    if problem:
+        raise UserError(
+            f"neutral_bank is {args.neutral_bank!r}, and data set {args.dataset_name} {problem}. "
+            "Make it with the filter's --neutral_share 0.5 --measure both, or set "
+            "neutral_bank: neutral."
+        )
+    return rows
 
 
 def make_trainer(
@@ -78,7 +154,7 @@ def make_trainer(
     training_args: GRPOConfig,
     model_args: ModelConfig,
     train_rows: Dataset,
-    agreement: SamplingAgreement,
+    callbacks: Sequence[TrainerCallback],
 ) -> HybridGRPOTrainer:
     """Return TRL's trainer with vLLM, the three rewards and the log.
 
@@ -101,15 +177,18 @@ def make_trainer(
         "dtype": model_args.dtype,
         "attn_implementation": model_args.attn_implementation,
     }
-    return HybridGRPOTrainer(
+    trainer = HybridGRPOTrainer(
         model=model,
-        reward_funcs=[accuracy_reward, format_reward, HybridReward(args.hard_bank)],
+        reward_funcs=[accuracy_reward, format_reward, args.hybrid_reward()],
         args=training_args,
         train_dataset=train_rows,
         processing_class=processor,
         peft_config=get_peft_config(model_args),
-        callbacks=[JsonlLogger(), agreement],
+        callbacks=[JsonlLogger(), *callbacks],
     )
+    trainer.completions_every = args.completions_every
+    check_master_weights(trainer)
+    return trainer
 
 
 def main() -> None:
@@ -117,7 +196,7 @@ def main() -> None:
     args, training_args, model_args = parse((GRPOArguments, GRPOConfig, ModelConfig))
     check_model(model_args.model_name_or_path)
     model_args.attn_implementation = attention_implementation(model_args.attn_implementation)
-    train_rows = load_rows(args.dataset_name, args.train_split, SAMPLING_COLUMNS)
+    train_rows = load_training_rows(args)
     output_dir = Path(training_args.output_dir)
     with training_args.main_process_first(local=False):
         if training_args.process_index == 0:
@@ -125,16 +204,21 @@ def main() -> None:
     agreement = SamplingAgreement(
         args.max_ratio_deviation, args.max_logp_difference, args.stop_on_alarm
     )
-    trainer = make_trainer(args, training_args, model_args, train_rows, agreement)
+    rules = rules_for(args.hybrid_reward(), sorted(set(train_rows["question_bank"])))
+    watch = CollapseWatch(rules, args.collapse_window, args.stop_on_collapse)
+    trainer = make_trainer(args, training_args, model_args, train_rows, [agreement, watch])
     trainer.train(resume_from_checkpoint=last_whole_checkpoint(output_dir))
-    save_whole_model(trainer)
     if trainer.is_world_process_zero():
         plot_log(output_dir, PLOTTED)
+    watch.raise_if_stopped(output_dir)
+    save_whole_model(trainer)
+    if trainer.is_world_process_zero():
         # Written last: a run folder with a summary is a finished run.
         summary = {
             "global_step": trainer.state.global_step,
             "n_rows": len(train_rows),
             "n_alarms": agreement.n_alarms,
+            "collapse_events": watch.events,
         }
         write_json(output_dir / "summary.json", summary)
 

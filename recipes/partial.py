@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Any
 
 
-def read_partial(path: Path, records_per_row: int = 1) -> list[dict[str, Any]]:
-    """Return the records of ``path``; what a kill left of a last row is cut off the file."""
+def read_partial(path: Path, *, cut: bool = True) -> list[dict[str, Any]]:
+    """Return the records of ``path`` up to a line that is not whole, which a kill leaves.
+
+    Args:
+        path: The file; none is an empty one.
+        cut: Cut that line off the file, so that it can be appended to. False where another process
+            may be writing to it.
+    """
     if not path.is_file():
         return []
     records: list[dict[str, Any]] = []
-    ends = [0]
+    end = 0
     with path.open("rb") as file:
         for line in file:
             try:
@@ -22,11 +28,10 @@ def read_partial(path: Path, records_per_row: int = 1) -> list[dict[str, Any]]:
             if record is None:
                 break
             records.append(record)
-            ends.append(ends[-1] + len(line))
-    n_whole = len(records) // records_per_row * records_per_row
-    if ends[n_whole] < path.stat().st_size:
-        os.truncate(path, ends[n_whole])
-    return records[:n_whole]
+            end += len(line)
+    if cut and end < path.stat().st_size:
+        os.truncate(path, end)
+    return records
 
 
 def append_chunk(path: Path, records: Sequence[dict[str, Any]]) -> None:

@@ -14,12 +14,17 @@ import numpy as np
 from recipes.run_folder import read_log
 from rewards import QUESTION_BANKS
 
-COLOURS = {"simple": "#3b7dd8", "hard": "#d8743b"}
+COLOURS = {"simple": "#3b7dd8", "hard": "#d8743b", "neutral": "#4a9a62"}
 
 
 def plot_log(output_dir: str | Path, keys: Sequence[str]) -> None:
-    """Draw each of ``keys`` that ``log.jsonl`` has over the steps into ``curves.png``."""
+    """Draw each of ``keys`` that ``log.jsonl`` has over the steps into ``curves.png``.
+
+    Events of the log (``recipes.collapse_watch``) are lines across every curve, red where the curve
+    is the one that crossed its bound.
+    """
     records = read_log(output_dir)
+    events = [record for record in records if "event" in record]
     keys = [key for key in keys if any(isinstance(r.get(key), int | float) for r in records)]
     if not keys:
         return
@@ -33,6 +38,9 @@ def plot_log(output_dir: str | Path, keys: Sequence[str]) -> None:
     for axis, key in zip(axes.ravel(), keys, strict=False):
         points = [(r["step"], r[key]) for r in records if isinstance(r.get(key), int | float)]
         axis.plot(*zip(*points, strict=True), linewidth=1.2)
+        for event in events:
+            own = key.startswith(event["metric"])
+            axis.axvline(event["step"], color="red" if own else "grey", linewidth=0.8, ls="--")
         axis.set_title(key, fontsize=8)
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.3)

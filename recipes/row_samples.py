@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from datasets import Dataset
 from tqdm import tqdm
 
 from data_prep.prompts import stable_integer
@@ -34,8 +33,16 @@ def row_seed(row: dict[str, Any], seed: int) -> int:
     return stable_integer(f"{seed}/{row['id']}/{row['question_bank']}") % 2**31
 
 
+class Rows(Protocol):
+    """Rows that are read when they are needed: a ``Dataset``, or what is asked of one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> dict[str, Any]: ...
+
+
 def sample_rows(
-    rows: Dataset,
+    rows: Rows,
     settings: SamplingSettings,
     engine_args: EngineArguments,
     chunk_rows: int,

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,16 @@ def resolved_config(*arguments: Any) -> dict[str, Any]:
     return fields
 
 
-def open_run(output_dir: str | Path, config: dict[str, Any], dataset: Dataset) -> None:
+def open_run(
+    output_dir: str | Path,
+    config: dict[str, Any],
+    dataset: Dataset,
+    may_change: Iterable[str] = (),
+) -> None:
     """Write ``run.json``: config, commit, versions, fingerprints of data set and model, seed.
 
-    With ``restart`` in ``config``, what the folder holds is thrown away first.
+    With ``restart`` in ``config``, what the folder holds is thrown away first. Keys of
+    ``may_change`` are free to change when the run goes on.
 
     Raises:
         UserError: The folder holds a run of another configuration, data set or model.
@@ -97,7 +104,9 @@ def open_run(output_dir: str | Path, config: dict[str, Any], dataset: Dataset) -
         run = json.loads(path.read_text(encoding="utf-8"))
         before, now = {**run, **run["config"]}, {**config, **inputs}
         changed = sorted(
-            key for key in before.keys() & now.keys() - _MAY_CHANGE if before[key] != now[key]
+            key
+            for key in before.keys() & now.keys() - _MAY_CHANGE.union(may_change)
+            if before[key] != now[key]
         )
         if changed:
             values = ", ".join(f"{k}: {before[k]!r} -> {now[k]!r}" for k in changed[:5])
@@ -144,10 +153,8 @@ class JsonlLogger(TrainerCallback):
     ) -> None:
         """Drop lines past the step that the run goes on from."""
         if state.is_world_process_zero:
-            records = read_log(str(args.output_dir))
-            kept = [record for record in records if record.get("step", 0) <= state.global_step]
-            lines = "".join(json.dumps(record) + "\n" for record in kept)
-            write_text(Path(str(args.output_dir)) / "log.jsonl", lines)
+            for name in ("log.jsonl", "completions.jsonl"):
+                forget_after(Path(str(args.output_dir)) / name, state.global_step)
 
     def on_log(
         self,
@@ -159,14 +166,30 @@ class JsonlLogger(TrainerCallback):
     ) -> None:
         """Append one line."""
         if state.is_world_process_zero and logs:
-            record = {"step": state.global_step, **logs}
-            with (Path(str(args.output_dir)) / "log.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+            append_log(str(args.output_dir), {"step": state.global_step, **logs})
+
+
+def append_log(output_dir: str | Path, record: dict[str, Any]) -> None:
+    """Append a line to ``log.jsonl``."""
+    with (Path(output_dir) / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def forget_after(path: Path, step: int) -> None:
+    """Drop the lines of a JSONL file past ``step``, which a run that goes on makes again."""
+    if not path.is_file():
+        return
+    kept = [record for record in read_lines(path) if record.get("step", 0) <= step]
+    write_text(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in kept))
 
 
 def read_log(output_dir: str | Path) -> list[dict[str, Any]]:
     """Return the records of ``log.jsonl``; a last line cut by a kill is passed over."""
-    path = Path(output_dir) / "log.jsonl"
+    return read_lines(Path(output_dir) / "log.jsonl")
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a JSONL file up to a line that a kill has cut; none without a file."""
     records = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:

@@ -18,6 +18,7 @@ from trl import ModelConfig, SFTConfig, get_peft_config
 from data_prep.loading import TRAINING_COLUMNS, load_rows
 from recipes.adapters import save_whole_model
 from recipes.config import parse
+from recipes.master_weights import check_master_weights
 from recipes.plots import plot_log
 from recipes.resume import ResumableSFTTrainer
 from recipes.run_folder import JsonlLogger, last_whole_checkpoint, open_run, resolved_config
@@ -89,6 +90,7 @@ def main() -> None:
         peft_config=get_peft_config(model_args),
         callbacks=[JsonlLogger()],
     )
+    check_master_weights(trainer)
     trainer.train(resume_from_checkpoint=last_whole_checkpoint(output_dir))
     save_whole_model(trainer)
     if trainer.is_world_process_zero():

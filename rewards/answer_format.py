@@ -10,10 +10,21 @@ from dataclasses import dataclass
 from rewards.blocks import CLOSE_TAG, OPEN_TAG, split_blocks
 from rewards.errors import UserError
 from rewards.labels import LABELS, QUESTION_BANKS, check_label
-from rewards.verdict import find_verdict
+from rewards.verdict import find_verdict, verdict_positions
 
-__all__ = ["LABELS", "QUESTION_BANKS", "ParsedAnswer", "parse_answer", "render_answer"]
+__all__ = [
+    "FORCED_STARTS",
+    "LABELS",
+    "QUESTION_BANKS",
+    "ParsedAnswer",
+    "parse_answer",
+    "render_answer",
+    "verdict_start",
+]
 
+# What a completion begins with that answers directly, or that thinks, whatever the model would do.
+FORCED_STARTS = {"direct": f"{OPEN_TAG}{CLOSE_TAG}", "think": f"{OPEN_TAG}\n"}
+_BLOCK = re.compile(rf"{OPEN_TAG}.*?(?:{CLOSE_TAG}|\Z)", re.DOTALL)
 _BARE_VERDICT = re.compile(r"(?:real|fake)\.?", re.IGNORECASE)
 
 
@@ -68,3 +79,16 @@ def parse_answer(text: str) -> ParsedAnswer:
             and _BARE_VERDICT.fullmatch(blocks.outside) is not None
         ),
     )
+
+
+def verdict_start(text: str) -> int | None:
+    """Return where in ``text`` the verdict that ``parse_answer`` reads stands last.
+
+    None where there is no verdict. Words in think blocks are not looked at.
+    """
+    verdict = parse_answer(text).verdict
+    if verdict is None:
+        return None
+    # Blanks in the place of a block keep every position after it.
+    outside = _BLOCK.sub(lambda block: " " * len(block.group()), text)
+    return verdict_positions(outside, verdict)[-1]

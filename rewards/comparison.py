@@ -9,6 +9,7 @@ from rewards.bootstrap import Interval, interval, resampled_sums, sum_by_unit
 from rewards.errors import UserError
 from rewards.judged import Judged
 from rewards.labels import LABELS, check_label
+from rewards.pairing import questions
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def accuracy_difference(
     Raises:
         UserError: The two do not answer the same questions, or disagree on a label.
     """
-    theirs = theirs.select(_order_of(_questions(ours), _questions(theirs)))
+    theirs = theirs.select(_order_of(questions(ours), questions(theirs)))
     differing = np.flatnonzero(theirs.label != ours.label)
     if len(differing):
         raise UserError(
@@ -71,6 +72,9 @@ def constant_answer(judged: Judged, label: str) -> Judged:
         verdict=np.full_like(judged.verdict, LABELS.index(label)),
         well_formed=np.ones_like(judged.well_formed),
         thinking=np.zeros_like(judged.thinking),
+        hidden_thinking=np.zeros_like(judged.hidden_thinking),
+        repeats=np.zeros_like(judged.repeats),
+        p_fake=np.full_like(judged.p_fake, np.nan),
         n_tokens=np.zeros_like(judged.n_tokens),
     )
 
@@ -78,10 +82,6 @@ def constant_answer(judged: Judged, label: str) -> Judged:
 def best_constant(judged: Judged) -> str:
     """Return the label that is right most often when it is always given."""
     return LABELS[int(np.bincount(judged.label, minlength=len(LABELS)).argmax())]
-
-
-def _questions(judged: Judged) -> list[tuple[str, str]]:
-    return list(zip(judged.id.tolist(), judged.question_bank.tolist(), strict=True))
 
 
 def _order_of(

@@ -5,9 +5,11 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from rewards.blocks import OPEN_TAG
 from rewards.errors import UserError
-from rewards.labels import LABELS
+from rewards.labels import LABELS, check_label
 from rewards.records import Prediction
+from rewards.repetition import repeats
 from rewards.scoring import score_completion
 
 BOOTSTRAP_UNITS = ("source", "id")
@@ -25,8 +27,11 @@ class Judged:
         verdict: Predicted label likewise; ``UNPARSED`` for none.
         well_formed: Whether the completion has exactly the answer format.
         thinking: Whether the completion reasons.
+        hidden_thinking: Whether it does so outside of a think block that is there and empty.
+        repeats: Whether it repeats itself, see ``rewards.repetition.repeats``.
         n_tokens: Completion length in tokens.
-        unit: What the bootstrap draws together: the source of each, or its id.
+        p_fake: Probability of "fake" at the verdict token; NaN where it was not measured.
+        unit: Number of what the bootstrap draws together: the source of each, or its id.
         unit_name: Which of ``BOOTSTRAP_UNITS`` that is.
     """
 
@@ -36,7 +41,10 @@ class Judged:
     verdict: np.ndarray
     well_formed: np.ndarray
     thinking: np.ndarray
+    hidden_thinking: np.ndarray
+    repeats: np.ndarray
     n_tokens: np.ndarray
+    p_fake: np.ndarray
     unit: np.ndarray
     unit_name: str
 
@@ -60,18 +68,34 @@ def judge(predictions: Sequence[Prediction], bootstrap_unit: str | None = None) 
     if not predictions:
         raise UserError("there are no predictions to score; expected at least one.")
     unit_name = choose_unit(predictions, bootstrap_unit)
-    scored = [score_completion(p.completion, p.label) for p in predictions]
+    for prediction in predictions:
+        check_label(prediction.label)
+    # Direct answers are the same few texts over and over: each text is read once.
+    read = {text: _read(text) for text in {p.completion for p in predictions}}
+    columns = np.array([read[p.completion] for p in predictions])
+    units = np.array([getattr(p, unit_name) for p in predictions], dtype=object)
     return Judged(
         id=np.array([p.id for p in predictions], dtype=object),
         question_bank=np.array([p.question_bank for p in predictions]),
         label=np.array([LABELS.index(p.label) for p in predictions]),
-        verdict=np.array([LABELS.index(s.verdict) if s.verdict else UNPARSED for s in scored]),
-        well_formed=np.array([s.well_formed for s in scored]),
-        thinking=np.array([s.thinking for s in scored]),
+        verdict=columns[:, 0],
+        well_formed=columns[:, 1].astype(bool),
+        thinking=columns[:, 2].astype(bool),
+        hidden_thinking=columns[:, 3].astype(bool),
+        repeats=columns[:, 4].astype(bool),
         n_tokens=np.array([p.n_completion_tokens for p in predictions]),
-        unit=np.array([getattr(p, unit_name) for p in predictions], dtype=object),
+        p_fake=np.array([p.p_fake for p in predictions], dtype=float),
+        unit=np.unique(units, return_inverse=True)[1],
         unit_name=unit_name,
     )
+
+
+def _read(text: str) -> tuple[int, bool, bool, bool, bool]:
+    """Return what a completion says, its label apart, in the order of ``Judged``'s fields."""
+    scored = score_completion(text, LABELS[0])
+    hidden = scored.thinking and not scored.reasoning and OPEN_TAG in text
+    verdict = LABELS.index(scored.verdict) if scored.verdict else UNPARSED
+    return verdict, scored.well_formed, scored.thinking, hidden, repeats(text)
 
 
 def choose_unit(predictions: Sequence[Prediction], bootstrap_unit: str | None) -> str:

@@ -1,6 +1,7 @@
 """Whether a completion thinks, inside its block or hidden outside of it."""
 
 import re
+from collections.abc import Iterator
 from itertools import islice
 
 from rewards.blocks import split_blocks
@@ -16,7 +17,13 @@ _VERDICT_SENTENCE = """
     looks look appears appear seems seem like likely probably clearly sure not no yes
 """
 _VERDICT_SENTENCE_WORDS = frozenset(_VERDICT_SENTENCE.split())
-_WORDS_OF_A_REASON = 3
+WORDS_OF_A_REASON = 3
+
+
+def reason_words(text: str) -> Iterator[str]:
+    """Return the words of ``text``, in lower case, that a sentence stating a verdict can spare."""
+    words = (match.group().lower() for match in _WORD.finditer(text))
+    return (word for word in words if word.replace("’", "'") not in _VERDICT_SENTENCE_WORDS)  # noqa: RUF001
 
 
 def thinks(text: str) -> bool:
@@ -31,6 +38,5 @@ def thinks(text: str) -> bool:
     blocks = split_blocks(text)
     if blocks.inside:
         return True
-    words = (match.group().lower() for match in _WORD.finditer(blocks.outside))
-    reasons = (word for word in words if word.replace("’", "'") not in _VERDICT_SENTENCE_WORDS)  # noqa: RUF001
-    return len(list(islice(reasons, _WORDS_OF_A_REASON))) == _WORDS_OF_A_REASON
+    reasons = islice(reason_words(blocks.outside), WORDS_OF_A_REASON)
+    return len(list(reasons)) == WORDS_OF_A_REASON

@@ -47,6 +47,12 @@ def find_verdict(text: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
+def verdict_positions(text: str, verdict: str) -> list[int]:
+    """Return where ``verdict`` begins in ``text``, as a word in the sense of ``find_verdict``."""
+    tokens = _TOKEN.finditer(text.replace("’", "'"))  # noqa: RUF001
+    return [token.start() for token in tokens if token.group().lower() == verdict]
+
+
 def _negates(token: str) -> bool:
     return token in _NEGATIONS or token.endswith("n't")
 

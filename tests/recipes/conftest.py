@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from datasets import Dataset
@@ -78,6 +79,7 @@ class StubGenerator:
         num_generations: int = 1,
         temperature: float = 0.0,
         max_completion_length: int = 512,
+        score_verdicts: bool = False,
     ) -> list[list[Generated]]:
         cls = type(self)
         if cls.n_calls == cls.killed_at_call:
@@ -88,10 +90,15 @@ class StubGenerator:
             for request in requests
         ]
 
+    def stream(
+        self, requests: Sequence[Request], **settings: Any
+    ) -> Iterator[list[tuple[int, list[Generated]]]]:
+        yield list(enumerate(self(requests, **settings)))
+
     def _answer(self, request: Request, index: int) -> Generated:
         red = request.image.getpixel((0, 0))[0]
         verdict = ("real", "fake")[(red + (request.seed + index) % 3 // 2) % 2]
-        text = f"<think></think>{verdict}"
+        text = f"{request.start or '<think></think>'}{verdict}"
         return Generated(text, len(text))
 
 

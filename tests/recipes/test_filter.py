@@ -4,12 +4,18 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from datasets import load_dataset
 
+from data_prep.prompts import load_prompts
 from recipes import filter as filter_recipe
-from recipes.filter import decide
+from recipes.eval_shards import n_processes, own_command, run_shards
+from recipes.filter import FilterArguments, decide, decide_rows
+from recipes.filter_asks import make_asks
+from recipes.filter_results import with_pass_rates
 from recipes.reward_gain import mean_rewards
 from recipes.row_samples import row_seed
 from rewards.errors import UserError
@@ -62,6 +68,14 @@ def run_filter(monkeypatch, data: Path, model: Path, output_dir: Path, **options
     filter_recipe.main()
 
 
+def read_lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def as_dicts(rows: Any) -> list[dict[str, Any]]:
+    return rows.remove_columns("images").to_list()
+
+
 def files_of(folder: Path) -> dict[str, bytes]:
     names = [*folder.glob("*.jsonl"), folder / "summary.json", *folder.glob("kept/data/*")]
     return {str(path.relative_to(folder)): path.read_bytes() for path in names}
@@ -99,7 +113,7 @@ def test_killed_filter_goes_on_to_the_same_files(
     with pytest.raises(KeyboardInterrupt):
         run_filter(monkeypatch, data, model_folder, out)
     assert not (out / "summary.json").exists()
-    samples = out / "samples.jsonl"
+    samples = out / "shards" / "00000-of-00001.jsonl"
     if cut_bytes:
         samples.write_bytes(samples.read_bytes()[:-cut_bytes])
     stub_generator.killed_at_call = None
@@ -107,6 +121,157 @@ def test_killed_filter_goes_on_to_the_same_files(
     # 2 chunks before the kill; after it the third, or the cut row with three of the rest, then one.
     assert stub_generator.n_calls == (4 if cut_bytes else 3)
     assert files_of(out) == files_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)], ids=["in order", "last first"])
+@pytest.mark.parametrize("options", [{}, {"measure": "both", "neutral_share": 0.4}], ids=str)
+def test_shards_give_the_files_of_one_process(
+    monkeypatch, tmp_path, write_rows: Callable, model_folder, stub_generator, order, options
+) -> None:
+    data = write_rows(small_rows(14), "train")
+    run_filter(monkeypatch, data, model_folder, tmp_path / "one", **options)
+    out = tmp_path / "three"
+    for index in order:
+        assert not (out / "summary.json").exists()
+        shard = {"num_shards": 3, "shard_index": index}
+        run_filter(monkeypatch, data, model_folder, out, **options, **shard)
+    assert len(list((out / "shards").iterdir())) == 3
+    assert files_of(out) == files_of(tmp_path / "one")
+
+
+def test_a_killed_shard_goes_on_and_the_others_stay(
+    monkeypatch, tmp_path, write_rows: Callable, model_folder, stub_generator
+) -> None:
+    data = write_rows(small_rows(16), "train")
+    run_filter(monkeypatch, data, model_folder, tmp_path / "one")
+    out = tmp_path / "two"
+    stub_generator.n_calls, stub_generator.killed_at_call = 0, 1  # a shard has two chunks of 4
+    with pytest.raises(KeyboardInterrupt):
+        run_filter(monkeypatch, data, model_folder, out, num_shards=2, shard_index=1)
+    stub_generator.killed_at_call = None
+    run_filter(monkeypatch, data, model_folder, out, num_shards=2, shard_index=0)
+    assert not (out / "summary.json").exists()
+    run_filter(monkeypatch, data, model_folder, out, num_shards=2, shard_index=1)
+    assert stub_generator.n_calls == 1 + 2 + 1
+    assert files_of(out) == files_of(tmp_path / "one")
+
+
+def test_another_number_of_shards_samples_only_what_is_missing(
+    monkeypatch, tmp_path, write_rows: Callable, model_folder, stub_generator
+) -> None:
+    data = write_rows(small_rows(16), "train")
+    run_filter(monkeypatch, data, model_folder, tmp_path / "one")
+    out = tmp_path / "out"
+    run_filter(monkeypatch, data, model_folder, out, num_shards=4, shard_index=2)
+    stub_generator.n_calls = 0
+    run_filter(monkeypatch, data, model_folder, out)
+    assert stub_generator.n_calls == 3  # 12 of 16 rows, in chunks of 4
+    assert files_of(out) == files_of(tmp_path / "one")
+
+
+def test_each_row_is_measured_under_both_banks(
+    monkeypatch, tmp_path, write_rows: Callable, model_folder, stub_generator
+) -> None:
+    rows = small_rows(12)
+    data = write_rows(rows, "train")
+    run_filter(monkeypatch, data, model_folder, tmp_path / "own")
+    run_filter(monkeypatch, data, model_folder, tmp_path / "both", measure="both")
+    rates = read_lines(tmp_path / "both" / "pass_rates.jsonl")
+    assert [(rate["id"], rate["question_bank"]) for rate in rates[:4]] == [
+        *(("row-0", "simple"), ("row-0", "hard")),  # the row's own question first
+        *(("row-1", "simple"), ("row-1", "hard")),
+    ]
+    by_key = {(rate["id"], rate["question_bank"]): rate["pass_rate"] for rate in rates}
+    assert len(by_key) == len(rates) == 24
+    kept = load_dataset(str(tmp_path / "both" / "kept"), split="train")
+    for row in as_dicts(kept):
+        assert row["pass_rate"] == by_key[row["id"], row["question_bank"]]
+        assert row["pass_rate_simple"] == by_key[row["id"], "simple"]
+        assert row["pass_rate_hard"] == by_key[row["id"], "hard"]
+    # What is kept, and the samples under the rows' own questions, are as without.
+    assert kept["id"] == load_dataset(str(tmp_path / "own" / "kept"), split="train")["id"]
+    own, both = (tmp_path / name / "samples.jsonl" for name in ("own", "both"))
+    assert own.read_bytes() == both.read_bytes()
+    assert len(read_lines(tmp_path / "both" / "measured_samples.jsonl")) == 12
+    summary = json.loads((tmp_path / "both" / "summary.json").read_text())
+    assert {bank: of["n_rows"] for bank, of in summary["banks"].items()} == {
+        "simple": 12,
+        "hard": 12,
+    }
+    assert summary["banks"]["simple"]["thinking_rate"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "decide_by", "dropped"),
+    [
+        pytest.param(RIGHT, WRONG, "own", "always right", id="its own question decides"),
+        pytest.param(RIGHT, WRONG, "both", None, id="still wrong under the other"),
+        pytest.param(RIGHT, RIGHT, "both", "always right", id="right under both"),
+        pytest.param(WRONG, RIGHT, "own", None, id="wrong under its own"),
+        pytest.param(WRONG, RIGHT, "both", None, id="wrong under its own, both asked"),
+    ],
+)
+def test_which_banks_decide(own, other, decide_by, dropped) -> None:
+    args = FilterArguments("d", "o", measure="both", decide_by=decide_by)
+    records = [record(*[own] * 5), {**record(*[other] * 5), "question_bank": "hard"}]
+    ((first, second),) = decide_rows(records, ["simple"], args)
+    assert (first["dropped"], second["dropped"]) == (dropped, None)
+
+
+def test_a_share_of_the_rows_gets_a_neutral_question(
+    monkeypatch, tmp_path, write_rows: Callable, model_folder, stub_generator
+) -> None:
+    rows = small_rows(40)
+    options = {"measure": "both", "neutral_share": 0.5}
+    run_filter(monkeypatch, write_rows(rows, "train"), model_folder, tmp_path / "out", **options)
+    kept = load_dataset(str(tmp_path / "out" / "kept"), split="train")
+    before = {row["id"]: row for row in as_dicts(rows)}
+    neutral = load_prompts().neutral
+    n_neutral = 0
+    for row in as_dicts(kept):
+        same = before[row["id"]]
+        if row["question_bank"] == "neutral":
+            n_neutral += 1
+            assert row["question"] in neutral
+            assert row["prompt"][-1]["content"] == row["question"]
+            assert row["prompt"][0] == same["prompt"][0]
+            assert None not in (row["pass_rate_simple"], row["pass_rate_hard"])
+        else:
+            assert {name: row[name] for name in same} == same
+    assert 0.25 * len(kept) < n_neutral < 0.75 * len(kept)
+    images: Any = kept["images"]
+    assert [image.getpixel((0, 0)) for (image,) in images] == [
+        (int(row_id.split("-")[1]), 64, 128) for row_id in kept["id"]
+    ]
+
+
+def test_kept_rows_are_written_without_a_copy_of_the_images(
+    monkeypatch, tmp_path, write_rows: Callable, model_folder, stub_generator
+) -> None:
+    data = write_rows(small_rows(12), "train")
+    run_filter(monkeypatch, data, model_folder, tmp_path / "out")
+    rows = load_dataset(str(data), split="train")
+    asks = make_asks(rows, rows["question_bank"], False, load_prompts(), 0)
+    with_rates = with_pass_rates(
+        asks, [[{"pass_rate": 0.2, "question_bank": b}] for b in rows["question_bank"]]
+    )
+    address = [t.data.column("images").chunk(0).buffers()[1].address for t in (rows, with_rates)]
+    assert address[0] == address[1]
+
+
+def test_local_shards_are_this_command_on_a_gpu_each(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    words = "import os, sys; print(os.environ['CUDA_VISIBLE_DEVICES'], *sys.argv[1:])"
+    run_shards([sys.executable, "-c", words], n_processes(None, 2), 2, tmp_path)
+    assert (tmp_path / "shard-1.log").read_text().split() == [
+        *("6,7", "--num_shards", "2", "--shard_index", "1"),
+    ]
+    monkeypatch.setattr(sys, "argv", ["filter", "--config", "f.yaml", "--restart", "true"])
+    command = own_command("recipes.filter")
+    assert command[1:5] == ["-m", "recipes.filter", "--config", "f.yaml"]
+    assert command[-2:] == ["--restart", "false"]  # or a shard would throw away the others' work
 
 
 def test_finished_filter_needs_no_engine(
@@ -125,8 +290,9 @@ def test_nothing_left_is_an_error_that_says_so(
     monkeypatch.setattr(
         stub_generator, "_answer", lambda self, request, index: _right_answer(request)
     )
-    with pytest.raises(UserError, match="no rows are left"):
-        run_filter(monkeypatch, data, model_folder, tmp_path / "out")
+    for _ in range(2):  # and says so again
+        with pytest.raises(UserError, match="no rows are left"):
+            run_filter(monkeypatch, data, model_folder, tmp_path / "out")
     assert not (tmp_path / "out" / "kept").exists()
 
 
@@ -142,6 +308,13 @@ def _right_answer(request):
         pytest.param({"temperature": 0}, "temperature", id="five times the same"),
         pytest.param({"num_generations": 0}, "at least 1", id="no samples"),
         pytest.param({"chunk_rows": 0}, "at least 1", id="no rows in a chunk"),
+        pytest.param({"measure": "hard"}, "own or both", id="a bank that is none"),
+        pytest.param({"decide_by": "both"}, "needs measure", id="decides by what is not measured"),
+        pytest.param({"neutral_share": 50}, "between 0 and 1", id="per cent"),
+        pytest.param({"num_shards": 2, "shard_index": 2}, "shard_index=2", id="no such shard"),
+        pytest.param(
+            {"num_shards": 2, "shard_index": 0, "restart": True}, "--restart", id="others' work"
+        ),
     ],
 )
 def test_bad_settings(monkeypatch, tmp_path, model_folder, options, message) -> None:

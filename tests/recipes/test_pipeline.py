@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -64,6 +65,11 @@ def read_lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def as_dicts(rows: Any) -> list[dict[str, Any]]:
+    """Return rows without their images."""
+    return rows.remove_columns("images").to_list()
+
+
 def weights(model: Path) -> dict[str, torch.Tensor]:
     return {name: w.float() for name, w in load_file(model / "model.safetensors").items()}
 
@@ -110,13 +116,18 @@ def test_filter_keeps_what_is_not_always_right(folder: Path) -> None:
     run = folder / "run" / "filter"
     rates = read_lines(run / "pass_rates.jsonl")
     config = read_yaml(CONFIGS / "filter.yaml")
-    assert len(rates) == len({rate["id"] for rate in rates}) == config["max_rows"]
+    assert len({(rate["id"], rate["question_bank"]) for rate in rates}) == 2 * config["max_rows"]
+    own = {sample["id"]: sample["question_bank"] for sample in read_lines(run / "samples.jsonl")}
+    measured = [rate for rate in rates if rate["question_bank"] != own[rate["id"]]]
+    rates = [rate for rate in rates if rate["question_bank"] == own[rate["id"]]]
+    assert len(rates) == len(measured) == config["max_rows"]
     assert {rate["n_samples"] for rate in rates} == {5}
     assert all((rate["dropped"] == "always right") == (rate["n_correct"] == 5) for rate in rates)
     kept = load_dataset(str(run / "kept"), split="train")
     assert kept["id"] == [rate["id"] for rate in rates if rate["dropped"] is None]
     source = load_dataset(str(folder / "data" / "rl"), split="train")
-    assert set(kept.column_names) == {*source.column_names, "pass_rate"}
+    rate_columns = {"pass_rate", "pass_rate_simple", "pass_rate_hard"}
+    assert set(kept.column_names) == {*source.column_names, *rate_columns}
     assert kept[0]["images"][0].size == (112, 112)
     assert (run / "pass_rates.png").read_bytes().startswith(b"\x89PNG")
     assert read_json(run / "summary.json")["n_kept"] == len(kept)
@@ -135,6 +146,33 @@ def test_grpo_logs_each_step(folder: Path) -> None:
         assert rates
         assert all(0.0 <= rate <= 1.0 for rate in rates)
         assert all(length is None or 1 <= length <= 64 for length in lengths)
+
+
+def test_grpo_writes_tables_of_completions(folder: Path) -> None:
+    run = folder / "run" / "grpo"
+    config = read_yaml(CONFIGS / "grpo.yaml")
+    records = read_lines(run / "completions.jsonl")
+    assert sorted({record["step"] for record in records}) == [1, 3]
+    assert len(records) == 2 * config["per_device_train_batch_size"]
+    log = {line["step"]: line for line in read_log(run) if "reward" in line}
+    kept = load_dataset(str(folder / "run" / "filter" / "kept"), split="train")
+    rows: dict[str, Any] = {str(row["id"]): row for row in as_dicts(kept)}
+    for step in (1, 3):
+        of_step = [record for record in records if record["step"] == step]
+        for name in ("reward", "accuracy_reward", "format_reward", "hybrid_reward"):
+            logged = log[step]["reward" if name == "reward" else f"rewards/{name}/mean"]
+            assert sum(r[name] for r in of_step) / len(of_step) == pytest.approx(logged, abs=1e-6)
+        for record in of_step:
+            row = rows[record["id"]]
+            assert all(record[name] == row[name] for name in ("question", "question_bank", "label"))
+            assert record["accuracy_reward"] == float(record["verdict"] == record["label"])
+    # wandb, offline: the tables with their images lie in its folder
+    tables = [*run.rglob("files/media/table/completions_*.json")]
+    assert len(tables) == 2
+    table = json.loads(tables[0].read_text())
+    assert table["columns"][0] == "image"
+    assert len(table["data"]) == config["per_device_train_batch_size"]
+    assert (tables[0].parents[2] / table["data"][0][0]["path"]).is_file()
 
 
 def test_vllm_and_trainer_agree(folder: Path) -> None:

@@ -1,7 +1,9 @@
+import itertools
 import pickle
 
 import pytest
 
+from data_prep.image_statistics import LEVELS, PHRASES, describe
 from rewards import (
     QUESTION_BANKS,
     HybridReward,
@@ -11,8 +13,10 @@ from rewards import (
     render_answer,
 )
 from rewards.errors import UserError
+from rewards.hacks import find_hack
+from rewards.repetition import repeated_share
 
-DIRECT, REASONED = "<think></think>fake", "<think>Edges.</think>fake"
+DIRECT, REASONED = "<think></think>fake", "<think>Edges are soft.</think>fake"
 HIDDEN = "<think></think>The edges repeat, so it is fake"
 HIDDEN_TOO = "<think>x</think>The edges repeat, so it is fake"
 UNCLOSED, BARE = "<think>Edges. fake", "fake"
@@ -24,7 +28,7 @@ REWARDS = {
     "unclosed": (UNCLOSED, 0.0, 0.0, 0.0, 0.0),
     "wrong": (WRONG, 0.0, 1.0, 1.0, 0.0),
     "both": ("<think></think>real or fake", 0.0, 0.0, 0.0, 0.0),
-    "label in the reasoning": ("<think>fake</think>real", 0.0, 1.0, 0.0, 1.0),
+    "label in the reasoning": ("<think>Soft edges mean fake</think>real", 0.0, 1.0, 0.0, 1.0),
     "bare": (BARE, 1.0, 0.0, 0.0, 0.0),
     "hidden reasoning": (HIDDEN, 1.0, 0.0, 0.0, 0.0),
     "reasoning on both sides": (HIDDEN_TOO, 1.0, 0.0, 0.0, 0.0),
@@ -76,7 +80,7 @@ def test_rewards_take_trl_s_call_and_keep_the_order():
 @pytest.mark.parametrize("bank", QUESTION_BANKS)
 @pytest.mark.parametrize("label", ["real", "fake"])
 def test_every_gold_completion_earns_every_reward(label, bank):
-    gold = [render_answer(label, "Edges." if bank == "hard" else "")]
+    gold = [render_answer(label, "Edges are soft." if bank == "hard" else "")]
     columns = {"label": [label], "question_bank": [bank]}
     for reward in (accuracy_reward, format_reward, hybrid_reward):
         assert call_like_trl(reward, gold, **columns) == [1.0]
@@ -134,9 +138,16 @@ def test_a_turn_s_content_may_be_text_blocks_or_nothing(content, reward):
     assert format_reward([[{"role": "assistant", "content": content}]]) == [reward]
 
 
-def test_an_unknown_rule_for_the_hard_bank_is_refused():
-    with pytest.raises(UserError, match=r"hard_bank is 'none'.*require_thinking.*neutral"):
-        HybridReward(hard_bank="none")
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"hard_bank": "none"}, r"hard_bank is 'none'.*require_thinking.*neutral.*off"),
+        ({"neutral_bank": "off"}, r"neutral_bank is 'off'.*neutral.*pass_rate.*gain"),
+    ],
+)
+def test_an_unknown_rule_is_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        HybridReward(**settings)
 
 
 @pytest.mark.parametrize("reward", [accuracy_reward, format_reward, hybrid_reward])
@@ -147,24 +158,172 @@ def test_rewards_have_a_name_and_can_be_pickled(reward):
     assert again([DIRECT], **columns) == [1.0]
 
 
-def test_pickling_keeps_the_rule_of_the_hard_bank():
-    again = pickle.loads(pickle.dumps(HybridReward("neutral")))
-    assert again([REASONED], question_bank=["hard"]) == [0.0]
+def test_pickling_keeps_the_settings():
+    reward = HybridReward("neutral", "gain", False, 0.3, 0.1)
+    assert pickle.loads(pickle.dumps(reward)) == reward
 
 
-def test_thinking_and_length_are_logged_by_bank_one_call_a_completion():
+def test_a_hard_bank_that_is_off_is_not_scored_and_the_simple_one_is():
+    reward = HybridReward(hard_bank="off")
+    assert reward([REASONED, DIRECT], question_bank=["hard", "simple"]) == [None, 1.0]
+
+
+# What the policy writes for the think block of a hard question, without thinking.
+HACKS = {
+    "one word": "Edges.",
+    "two words": "soft edges",
+    "one word many times": "soft soft soft soft soft",
+    "punctuation": "... --- !!! ???",
+    "the verdict again": "This image is fake.",
+    "a verdict with manners": "I think that this image is probably fake, my final answer is fake.",
+    "a sentence in a loop": "Edges are soft. " * 4,
+    "a long loop": "The shadows fall to the left and the light is warm. " * 20,
+    "a reason and then a loop": "Edges are soft and shadows differ. " + "so it is fake " * 9,
+}
+by_hack = pytest.mark.parametrize("reasoning", HACKS.values(), ids=HACKS.keys())
+
+
+@by_hack
+def test_reasoning_in_form_only_earns_nothing(reasoning):
+    completion = [f"<think>\n{reasoning}\n</think>fake"]
+    assert hybrid_reward(completion, question_bank=["hard"]) == [0.0]
+    assert hybrid_reward(completion, question_bank=["simple"]) == [0.0]  # nor does it pass for none
+
+
+@by_hack
+def test_without_the_guard_the_reward_is_the_letter(reasoning):
+    reward = HybridReward(guard_reasoning=False)
+    assert reward([f"<think>\n{reasoning}\n</think>fake"], question_bank=["hard"]) == [1.0]
+
+
+@pytest.mark.parametrize(
+    "completion",
+    [
+        "<think></think>Edges are soft and shadows differ, so fake",
+        "Edges are soft and shadows differ. <think></think>fake",
+        "<think></think>fake because edges are soft",
+        "<think></think>\n<think>Edges are soft and shadows differ.</think>fake",
+        "<THINK>Edges are soft and shadows differ.</THINK>fake",
+        "<think></think>fake\n\nEdges are soft and shadows differ.",
+    ],
+)
+@pytest.mark.parametrize("guard", [True, False])
+@pytest.mark.parametrize("bank", QUESTION_BANKS)
+def test_reasoning_outside_of_the_tags_earns_nothing(completion, guard, bank):
+    assert HybridReward(guard_reasoning=guard)([completion], question_bank=[bank]) == [0.0]
+
+
+@pytest.mark.parametrize(
+    "reasoning",
+    [
+        pytest.param("Edges are soft.", id="short"),
+        pytest.param("Edges are soft. Edges are soft.", id="said twice"),
+        pytest.param(
+            "Fine detail is weak. Flat areas are very smooth. Edges are soft. Texture is even. "
+            "Colour varies little.",
+            id="fixed phrases",
+        ),
+        pytest.param(
+            "The image is fake because the image shows a hand with six fingers, and the image has "
+            "a watch whose hands the image renders as one blurred stroke.",
+            id="a phrase that returns",
+        ),
+    ],
+)
+def test_reasoning_keeps_its_reward(reasoning):
+    assert hybrid_reward([f"<think>{reasoning}</think>fake"], question_bank=["hard"]) == [1.0]
+
+
+def test_every_reasoning_of_the_embedded_set_keeps_its_reward():
+    combinations = itertools.product(LEVELS, repeat=len(PHRASES))
+    reasonings = [describe(dict(zip(PHRASES, c, strict=True))) for c in combinations]
+    assert len(set(reasonings)) > 100
+    assert {find_hack(reasoning) for reasoning in reasonings} == {None}
+    assert max(map(repeated_share, reasonings)) == 0.0
+
+
+# rule, settings, pass rates under simple and hard questions, whether thinking is wanted
+DIFFICULTY = [
+    pytest.param("pass_rate", {}, 0.4, 0.0, True, id="often wrong without thinking"),
+    pytest.param("pass_rate", {}, 0.6, 1.0, False, id="right often enough"),
+    pytest.param("pass_rate", {"enough_right": 1.0}, 0.8, 0.8, True, id="asks for always right"),
+    pytest.param("gain", {}, 0.2, 0.6, True, id="thinking helps"),
+    pytest.param("gain", {}, 0.2, 0.4, False, id="helps no more than the margin"),
+    pytest.param("gain", {}, 0.8, 0.2, False, id="thinking harms"),
+    pytest.param("gain", {"thinking_gain": 0.1}, 0.2, 0.4, True, id="smaller margin"),
+]
+
+
+@pytest.mark.parametrize(("rule", "settings", "simple", "hard", "thinking"), DIFFICULTY)
+def test_a_neutral_question_wants_what_the_image_needs(rule, settings, simple, hard, thinking):
+    reward = HybridReward(neutral_bank=rule, **settings)
+    rates = {"pass_rate_simple": [simple] * 3, "pass_rate_hard": [hard] * 3}
+    completions = [DIRECT, REASONED, "<think>Edges.</think>fake"]
+    expected = [float(not thinking), float(thinking), 0.0]
+    assert call_like_trl(reward, completions, question_bank=["neutral"] * 3, **rates) == expected
+
+
+def test_difficulty_leaves_the_other_banks_alone():
+    reward = HybridReward(neutral_bank="pass_rate")
+    columns = {"question_bank": ["simple", "hard"], "pass_rate_simple": [0.0, 1.0]}
+    assert call_like_trl(reward, [DIRECT, REASONED], **columns) == [1.0, 1.0]
+    assert reward([DIRECT], question_bank=["simple"]) == [1.0]  # which need no column
+
+
+def test_neutral_questions_earn_the_same_in_either_mode_by_default():
+    assert hybrid_reward([DIRECT, REASONED], question_bank=["neutral"] * 2) == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "columns", "message"),
+    [
+        ("pass_rate", {}, "column 'pass_rate_simple', which the data set lacks"),
+        ("gain", {"pass_rate_simple": [0.5]}, "column 'pass_rate_hard'"),
+        ("pass_rate", {"pass_rate_simple": [None]}, "row 0 of the batch lacks"),
+    ],
+)
+def test_a_missing_pass_rate_is_refused_with_what_to_do(rule, columns, message):
+    with pytest.raises(UserError, match=f"{message}.*--measure both"):
+        HybridReward(neutral_bank=rule)([DIRECT], question_bank=["neutral"], **columns)
+
+
+def test_the_log_tells_images_that_need_thinking_from_others():
+    logged = []
+    HybridReward(neutral_bank="pass_rate")(
+        [DIRECT, REASONED, REASONED],
+        question_bank=["neutral", "neutral", "simple"],
+        pass_rate_simple=[0.0, 1.0, 1.0],
+        log_metric=lambda name, value: logged.append((name, value)),
+    )
+    assert [entry for entry in logged if "needs" in entry[0]] == [
+        ("thinking_rate/neutral/needs_thinking", 0.0),
+        ("thinking_rate/neutral/needs_none", 1.0),
+    ]
+
+
+def test_modes_and_verdicts_are_logged_one_call_a_completion():
     logged = []
     hybrid_reward(
-        [DIRECT, HIDDEN, REASONED],
-        question_bank=["simple", "simple", "hard"],
-        completion_ids=[[1, 2], [1, 2, 3], [1]],
+        [DIRECT, HIDDEN, f"<think>{'soft ' * 20}</think>real", "<think>"],
+        question_bank=["simple", "simple", "hard", "hard"],
+        label=["fake", "real", "fake", "fake"],
+        completion_ids=[[1, 2], [1, 2, 3], [1], []],
         log_metric=lambda name, value: logged.append((name, value)),
     )
     assert logged == [
         ("thinking_rate/simple", 0.0),
+        ("repeated_share/simple", 0.0),
         ("completion_length/simple", 2.0),
         ("thinking_rate/simple", 1.0),  # hidden reasoning is thinking
+        ("repeated_share/simple", 0.0),
         ("completion_length/simple", 3.0),
         ("thinking_rate/hard", 1.0),
+        ("repeated_share/hard", pytest.approx(19 / 28)),  # all but the first "soft", and the tags
         ("completion_length/hard", 1.0),
+        ("thinking_rate/hard", 0.0),
+        ("repeated_share/hard", 0.0),
+        ("completion_length/hard", 0.0),
+        ("says_fake/fake", 1.0),
+        ("says_fake/real", 1.0),
+        ("says_fake/fake", 0.0),  # the unclosed one gives no verdict and does not count
     ]

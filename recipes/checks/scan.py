@@ -129,7 +129,7 @@ def gold_faults(hybrid: HybridReward, text: str, label: str, bank: str) -> list[
         faults.append("accuracy reward below 1")
     if format_reward([text]) != [1.0]:
         faults.append("format reward below 1")
-    if bank != NEUTRAL_BANK and hybrid([text], question_bank=[bank]) != [1.0]:
+    if bank != NEUTRAL_BANK and hybrid([text], question_bank=[bank], label=[label]) != [1.0]:
         faults.append(f"hybrid reward of the {bank} bank below 1")
     return faults
 

@@ -16,7 +16,10 @@ from recipes.budget.batches import GroupBatch, explain_batch
 from recipes.budget.memory import Placement
 from recipes.checks.findings import ERROR, NOTE, WARNING, Findings
 from recipes.config import parse, read_yaml
+from recipes.endpoint import EndpointArguments
 from recipes.eval import EvalArguments
+from recipes.eval_plan import PlanArguments
+from recipes.eval_shards import ShardArguments
 from recipes.filter import FilterArguments
 from recipes.generation import EngineArguments
 from recipes.grpo import GRPOArguments
@@ -28,9 +31,9 @@ ACCELERATE = Path(__file__).parents[2] / "launch" / "accelerate"
 STAGES = ("sft", "filter", "grpo", "eval")
 CLASSES = {
     "sft": (SFTArguments, SFTConfig, ModelConfig),
-    "filter": (FilterArguments, EngineArguments),
+    "filter": (FilterArguments, ShardArguments, EngineArguments),
     "grpo": (GRPOArguments, GRPOConfig, ModelConfig),
-    "eval": (EvalArguments, EngineArguments),
+    "eval": (EvalArguments, PlanArguments, ShardArguments, EndpointArguments, EngineArguments),
 }
 TRAINS = ("sft", "grpo")
 IMAGE_LIMITS = ("min_pixels", "max_pixels", "max_tiles", "chat_template_file")

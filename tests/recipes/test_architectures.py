@@ -242,13 +242,14 @@ def test_adapters_are_merged_for_the_next_stage(
         tmp_path / "lora",
         use_peft="true",
         lora_r=4,
+        dtype="bfloat16",
         lora_target_modules="[q_proj, v_proj]",
     )
     assert (tmp_path / "lora" / "adapter" / "adapter_config.json").is_file()
     assert not (tmp_path / "lora" / "adapter_config.json").exists()
     before: Any = AutoModelForImageTextToText.from_pretrained(DEMO)
     after: Any = AutoModelForImageTextToText.from_pretrained(tmp_path / "lora")
-    old, new = before.state_dict(), after.state_dict()
+    old, new = before.to(torch.bfloat16).state_dict(), after.state_dict()
     assert old.keys() == new.keys()
     changed = {name for name in old if not torch.equal(old[name], new[name])}
     assert changed

@@ -107,7 +107,7 @@ def grpo_schedule(n_rows: int, batch: GroupBatch, epochs: float, max_steps: int 
     )
 
 
-def explain_batch(batch: GroupBatch, n_rows: int) -> list[str]:
+def explain_batch(batch: GroupBatch, n_rows: int | None = None) -> list[str]:
     """Return why the trainer would refuse these settings, with the nearest that divide."""
     reasons = []
     if batch.num_generations < 2:
@@ -127,7 +127,7 @@ def explain_batch(batch: GroupBatch, n_rows: int) -> list[str]:
         )
         return reasons
     prompts = batch.generation_batch // batch.num_generations
-    if prompts > n_rows:
+    if n_rows is not None and prompts > n_rows:
         reasons.append(
             f"{arithmetic} are {prompts} prompts, and the data set has {n_rows} rows: no batch "
             "can be filled. Lower per_device_train_batch_size or gradient_accumulation_steps."

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from peft import get_peft_model
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText
 
@@ -145,18 +147,34 @@ def measure_model(
         train_vision: Whether the vision tower gets gradients.
         peft_config: LoRA settings as ``trl.get_peft_config`` gives them; None: all weights train.
     """
+    size = _measure_whole(model)
+    if peft_config is not None:
+        return replace(size, n_trainable={"adapters": _count_adapters(model, peft_config)})
+    return size if train_vision else replace(size, n_trainable={**size.n_parameters, "vision": 0})
+
+
+@cache
+def _measure_whole(model: str) -> ModelSize:
     config, source = load_model_config(model)
+    meta = _on_meta(config)
+    layers = [m for m in meta.modules() if type(m).__name__ in _block_names(meta)]
+    n_parameters = _count_parts(meta)
+    return ModelSize(
+        name=model,
+        source=source,
+        vision=_vision_size(meta, config),
+        language=_language_size(meta, config),
+        n_parameters=n_parameters,
+        n_trainable=n_parameters,
+        largest_layer=max(_n_parameters(layer) for layer in layers),
+    )
+
+
+def _on_meta(config: Any) -> Any:
     with torch.device("meta"):
         meta: Any = AutoModelForImageTextToText.from_config(config)
     meta.tie_weights()
-    vision, language = _vision_size(meta, config), _language_size(meta, config)
-    n_parameters = _count_parts(meta)
-    layers = [m for m in meta.modules() if type(m).__name__ in _block_names(meta)]
-    largest = max(_n_parameters(layer) for layer in layers)
-    n_trainable = dict(n_parameters) | ({} if train_vision else {"vision": 0})
-    if peft_config is not None:
-        n_trainable = {"adapters": _count_adapters(meta, peft_config)}
-    return ModelSize(model, source, vision, language, n_parameters, n_trainable, largest)
+    return meta
 
 
 def _n_parameters(module: nn.Module) -> int:
@@ -186,10 +204,9 @@ def _count_parts(meta: Any) -> dict[str, int]:
     }
 
 
-def _count_adapters(meta: Any, peft_config: Any) -> int:
-    from peft import get_peft_model
-
-    adapted: Any = get_peft_model(meta, peft_config)
+def _count_adapters(model: str, peft_config: Any) -> int:
+    config, _ = load_model_config(model)
+    adapted: Any = get_peft_model(_on_meta(config), peft_config, low_cpu_mem_usage=True)
     return sum(p.numel() for p in adapted.parameters() if p.requires_grad)
 
 

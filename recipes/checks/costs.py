@@ -200,9 +200,12 @@ def sample_report(
     """Return the cost of the filter or the evaluation, one engine a GPU."""
     values = settings.values
     n_rows = min(n_rows, values["max_rows"] or n_rows)
-    per_row = int(values.get("num_generations") or len(QUESTION_BANKS))
-    completions = n_rows * per_row
-    prompts = n_rows if settings.stage == "filter" else completions
+    if settings.stage == "filter":
+        prompts = n_rows * (len(QUESTION_BANKS) if values["measure"] == "both" else 1)
+        completions = prompts * int(values["num_generations"])
+    else:
+        prompts = n_rows * len(values["modes"])
+        completions = prompts * (1 + int(values["num_samples"] or 0))
     room = _room(settings, measured, gpu, "gpu_memory_utilization")
     wanted = min(int(values["max_num_seqs"]), completions)
     rules.check_cache(room, wanted, settings, measured.size, findings)

@@ -58,7 +58,7 @@ def _table(reports: Sequence[Report]) -> list[str]:
     ]
     name_width = max(len(name) for name, _ in CELLS) + 2
     apart = [cells for name, cells in rows if _shared(name, cells, name_width) is None]
-    widths = [max(len(cells[i]) for cells in apart) + 3 for i in range(len(reports))]
+    widths = [max((len(cells[i]) for cells in apart), default=0) + 3 for i in range(len(reports))]
     return [
         _shared(name, cells, name_width)
         or (

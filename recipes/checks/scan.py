@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -86,7 +85,7 @@ class Scanner:
         parts["sizes"].append(batch.sizes)
         for column, counter in (("label", result.labels), ("question_bank", result.banks)):
             if column in columns:
-                for count in pc.value_counts(table[column]).to_pylist():
+                for count in table[column].value_counts().to_pylist():
                     counter[str(count["values"])] += count["counts"]
         if "prompt" in columns:
             parts["prompt"].append(self._prompt_tokens(table["prompt"]))
@@ -130,7 +129,7 @@ def gold_faults(hybrid: HybridReward, text: str, label: str, bank: str) -> list[
         faults.append("accuracy reward below 1")
     if format_reward([text]) != [1.0]:
         faults.append("format reward below 1")
-    if bank != NEUTRAL_BANK and hybrid([text], question_bank=[bank]) != [1.0]:
+    if bank != NEUTRAL_BANK and hybrid([text], question_bank=[bank], label=[label]) != [1.0]:
         faults.append(f"hybrid reward of the {bank} bank below 1")
     return faults
 
@@ -154,9 +153,9 @@ def last_turns(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
         place = {text: number for number, text in enumerate(different)}
         return different, np.array([place[text] for text in texts], dtype=np.int64)
     offsets = lists.offsets.to_numpy()
-    last = pa.array(np.where(np.diff(offsets) > 0, offsets[1:] - 1, -1))
-    contents = lists.values.field("content")
-    chosen = pc.fill_null(contents.take(pc.if_else(pc.less(last, 0), None, last)), "")
+    empty = np.diff(offsets) == 0
+    last = pa.array(np.where(empty, 0, offsets[1:] - 1), mask=empty)
+    chosen = lists.values.field("content").take(last).fill_null("")
     return encode(pa.chunked_array([chosen]))
 
 
@@ -175,7 +174,7 @@ def unique_conversations(column: pa.ChunkedArray) -> tuple[list[Turns], NDArray[
         codes[there, 2 * turn] = role_codes[place]
         codes[there, 2 * turn + 1] = content_codes[place]
     different, index = np.unique(codes, axis=0, return_inverse=True)
-    conversations = [
+    conversations: list[Turns] = [
         tuple(
             (roles[role], contents[content])
             for role, content in zip(row[::2], row[1::2], strict=True)
@@ -183,4 +182,4 @@ def unique_conversations(column: pa.ChunkedArray) -> tuple[list[Turns], NDArray[
         )
         for row in different
     ]
-    return conversations, index.reshape(-1)
+    return conversations, index.reshape(-1).astype(np.int64)

@@ -4,6 +4,7 @@ import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ from accelerate.commands.config.config_args import load_config_from_file
 from transformers import TrainingArguments
 from trl import GRPOConfig, ModelConfig, SFTConfig, get_peft_config
 
-from recipes.budget.batches import GroupBatch
+from recipes.budget.batches import GroupBatch, explain_batch
 from recipes.budget.memory import Placement
 from recipes.checks.findings import ERROR, NOTE, WARNING, Findings
 from recipes.config import parse, read_yaml
+from recipes.endpoint import EndpointArguments
 from recipes.eval import EvalArguments
+from recipes.eval_plan import PlanArguments
+from recipes.eval_shards import ShardArguments
 from recipes.filter import FilterArguments
 from recipes.generation import EngineArguments
 from recipes.grpo import GRPOArguments
@@ -27,9 +31,9 @@ ACCELERATE = Path(__file__).parents[2] / "launch" / "accelerate"
 STAGES = ("sft", "filter", "grpo", "eval")
 CLASSES = {
     "sft": (SFTArguments, SFTConfig, ModelConfig),
-    "filter": (FilterArguments, EngineArguments),
+    "filter": (FilterArguments, ShardArguments, EngineArguments),
     "grpo": (GRPOArguments, GRPOConfig, ModelConfig),
-    "eval": (EvalArguments, EngineArguments),
+    "eval": (EvalArguments, PlanArguments, ShardArguments, EndpointArguments, EngineArguments),
 }
 TRAINS = ("sft", "grpo")
 IMAGE_LIMITS = ("min_pixels", "max_pixels", "max_tiles", "chat_template_file")
@@ -153,8 +157,10 @@ def settings_of(
     Raises:
         UserError: See ``resolve``.
     """
-    values = resolve(folder, stage, n_processes, options)
     written = read_yaml(folder / f"{stage}.yaml")
+    if stage == "grpo":
+        _check_batch(written, n_processes, options)
+    values = resolve(folder, stage, n_processes, options)
     sft = read_yaml(folder / "sft.yaml") if (folder / "sft.yaml").is_file() else {}
     on_cpu = bool(written.get("use_cpu", sft.get("use_cpu", False)))
     wanted = model or str(values["model_name_or_path"])
@@ -173,6 +179,17 @@ def settings_of(
     return Settings(
         stage, values, chosen, dataset, split, limits, n_processes, placement, peft_config, on_cpu
     )
+
+
+def _check_batch(written: dict[str, Any], n_processes: int, options: list[str]) -> None:
+    """Say what does not divide, and what would, before TRL says that something does not."""
+    given = {o.lstrip("-"): value for o, value in pairwise(options)}
+    try:
+        reasons = explain_batch(group_batch({**written, **given}, n_processes))
+    except ValueError:  # not numbers: the parser says so
+        return
+    if reasons:
+        raise UserError(reasons[0])
 
 
 def _model_config(values: dict[str, Any]) -> ModelConfig:

@@ -19,12 +19,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data_prep.finish import finish
+from data_prep.folders import replace_folder
 from data_prep.plan import Plan, make_plan
 from data_prep.settings import BuildRequest
 from data_prep.shards import plan_shards
 from data_prep.sources import READERS
 from data_prep.workers import write_shards
-from data_prep.writer import replace_folder
 from rewards.errors import UserError
 from rewards.files import write_json
 

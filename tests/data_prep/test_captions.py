@@ -47,7 +47,13 @@ def test_what_stands_around_a_verdict_in_the_middle_stays_apart():
 
 @pytest.mark.parametrize(
     "caption",
-    ["This is a fake image.", "This is a real image", "Fake", " **Real.** ", "The image is fake.\n"],
+    [
+        "This is a fake image.",
+        "This is a real image",
+        "Fake",
+        " **Real.** ",
+        "The image is fake.\n",
+    ],
 )
 def test_a_verdict_alone_leaves_nothing(caption):
     assert split_verdict(caption).reasoning == ""

@@ -67,9 +67,7 @@ def test_other_files_are_told_and_hidden_ones_passed_over(tmp_path):
     save(folder / "deeper" / "3_adm_4.PNG", pixels(9))
     results = list(read_genimage(root, "train"))
     dropped = [r for r in results if isinstance(r, Dropped)]
-    assert [(d.id, d.reason) for d in dropped] == [
-        ("genimage/adm/train/ai/list.txt", NOT_AN_IMAGE)
-    ]
+    assert [(d.id, d.reason) for d in dropped] == [("genimage/adm/train/ai/list.txt", NOT_AN_IMAGE)]
     assert "genimage/adm/train/ai/deeper/3_adm_4.PNG" in {r.id for r in results}
 
 

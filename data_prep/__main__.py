@@ -1,56 +1,63 @@
-"""Command line of data preparation: ``python -m data_prep demo --output_dir data/demo``."""
+"""Command line of data preparation.
 
-import argparse
-from pathlib import Path
+    python -m data_prep demo --output_dir data/demo
+    python -m data_prep sft --fakeclue ROOT --genimage ROOT --output_dir data/sft
+    python -m data_prep rl --fakeclue ROOT --output_dir data/rl
+    python -m data_prep test --fakeclue ROOT --output_dir data/test
+    python -m data_prep audit data/sft --against data/test
+    python -m data_prep all --config recipes/configs/fake_hr1_7b/data.yaml
 
-from datasets import disable_progress_bars
-
-from data_prep.audit.command import add_command as add_audit
-from data_prep.embedded import demo_datasets
-from data_prep.prompts import load_prompts
-from data_prep.writer import write_datasets
-from rewards.errors import run_cli
-
-DEMO_DESCRIPTION = """
-Crops of free photographs (real) and their re-synthesis by Real-ESRGAN networks (fake), from the
-project's embedded set; photographs, authors and licences (CC0, CC BY, CC BY-SA, GPL-2+, LGPL-3) are
-in `data_prep/embedded/photographs.csv`. No photograph is in two of train, validation and test.
-`source` is the photograph. Explanations state measured statistics of the very image.
+Options may stand in a YAML file (``--config``); those of the command line go over them.
 """
 
+import argparse
+import sys
+from collections.abc import Sequence
 
-def build_demo(args: argparse.Namespace) -> None:
-    """Write the demo's data sets into ``<output_dir>/{sft,rl,test}``."""
-    output_dir = Path(args.output_dir)
-    print(f"Writing the embedded set to {output_dir}/{{sft,rl,test}} …")
-    for name, splits in demo_datasets(load_prompts(args.prompts_file), args.seed).items():
-        write_datasets(
-            splits,
-            output_dir / name,
-            title=f"fake-hr1 demo: {name}",
-            description=DEMO_DESCRIPTION,
-            command=f"python -m data_prep demo --output_dir {output_dir} --seed {args.seed}",
-        )
-        counts = ", ".join(f"{split} {len(rows)}" for split, rows in splits.items())
-        print(f"  {output_dir / name}: {counts} rows")
+from data_prep.audit import command as audit
+from data_prep.commands import demo, rl, sft, test
+from data_prep.config_file import OptionParser, commands_of, with_config
+from rewards.errors import run_cli
+
+COMMANDS = (demo, sft, rl, test, audit)
+
+
+def make_parser() -> OptionParser:
+    """Return the parser of the whole command line."""
+    parser = OptionParser(prog="python -m data_prep", description=__doc__, formatter_class=_AsIs)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    for module in COMMANDS:
+        module.add_command(commands)
+    for command in commands.choices.values():
+        command.add_argument("--config", metavar="FILE", help="YAML file with these options")
+    every = commands.add_parser("all", help="every command that a YAML file has a section for")
+    every.add_argument("--config", metavar="FILE", required=True, help="command: {option: value}")
+    return parser
+
+
+def run(argv: Sequence[str]) -> None:
+    """Run the command that ``argv`` names.
+
+    Raises:
+        UserError: An option is wrong, or the command cannot be done.
+    """
+    parser = make_parser()
+    if argv[:1] == ["all"]:
+        every, further = parser.parse_known_args(argv)
+        for command in commands_of(every.config, parser):
+            print(f"== {command}", flush=True)
+            run([command, "--config", every.config, *further])
+        return
+    args = parser.parse_args(with_config(argv, parser))
+    args.run(args)
 
 
 def main() -> None:
-    """Parse the command line and run the chosen build."""
-    parser = argparse.ArgumentParser(prog="python -m data_prep", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    demo = commands.add_parser("demo", help="the embedded image set, for the demo and the tests")
-    demo.add_argument("--output_dir", required=True, help="gets the folders sft, rl and test")
-    demo.add_argument(
-        "--prompts_file", help="system prompt and question banks (default: the paper's)"
-    )
-    demo.add_argument("--seed", type=int, default=0, help="decides banks and questions")
-    demo.set_defaults(run=build_demo)
-    add_audit(commands)
-    args = parser.parse_args()
-    disable_progress_bars()
-    args.run(args)
+    """Parse the command line and run the chosen command."""
+    run(sys.argv[1:])
 
+
+_AsIs = argparse.RawDescriptionHelpFormatter
 
 if __name__ == "__main__":
     run_cli(main)

@@ -1,12 +1,13 @@
 """Look at one encoded image: is it whole, what does it hold, which bytes go into the data set.
 
-``check_image`` decodes every pixel once. A file that any reader would show as it should be is passed
-on byte for byte; only one that would be shown wrongly (turned, transparent, CMYK, more than 8 bits,
-animated, an uncommon format) is written anew: a JPEG as a JPEG with its own quantisation tables, so
-that no new format tells real from fake, anything else losslessly as PNG.
+``check_image`` decodes every pixel once. A file that any reader would show as it should be is
+passed on byte for byte; only one that would be shown wrongly (turned, transparent, CMYK, more than
+8 bits, animated, an uncommon format) is written anew: a JPEG as a JPEG with its own quantisation
+tables, so that no new format tells real from fake, anything else losslessly as PNG.
 
-Grey and palette images are passed on, too: ``data_prep.rows.ROW_FEATURES`` has ``Image(mode="RGB")``,
-so every row opens as RGB, and nothing is lost on the way from one channel to three equal ones.
+Grey and palette images are passed on, too: ``data_prep.rows.ROW_FEATURES`` has
+``Image(mode="RGB")``, so every row opens as RGB, and nothing is lost on the way from one channel to
+three equal ones.
 """
 
 import functools
@@ -95,7 +96,7 @@ def check_image(data: bytes, *, decode: bool = True) -> CheckedImage:
         BadImage: The bytes are no image, are truncated or corrupt, or hold too many pixels.
     """
     image = _open(data)
-    if image.format == "PNG" and not _png_is_whole(data):
+    if decode and not _reaches_its_end(data, image):
         raise BadImage(CORRUPT)
     changes = _changes(image)
     if changes:
@@ -191,8 +192,12 @@ def _open(data: bytes) -> Image.Image:
     return image
 
 
-def _png_is_whole(data: bytes) -> bool:
-    """Whether the chunks reach to the last one; Pillow stops at the last pixel."""
+def _reaches_its_end(data: bytes, image: Image.Image) -> bool:
+    """Whether the end mark is there: Pillow is content with the last pixel."""
+    if _format(image) == "JPEG":  # no mark can stand within the data of a scan
+        return data.find(b"\xff\xd9", max(0, data.rfind(b"\xff\xda"))) >= 0
+    if image.format != "PNG":
+        return True
     position = 8
     while position + 12 <= len(data):
         length = int.from_bytes(data[position : position + 4], "big")

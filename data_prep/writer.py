@@ -8,7 +8,14 @@ from pathlib import Path
 
 from datasets import Dataset
 
-COUNTED_COLUMNS = ("label", "question_bank", "source", "generator", "category")
+from data_prep.card import (
+    COUNTED_COLUMNS,
+    MANIFEST_COLUMNS,
+    SplitSummary,
+    render_card,
+    update_manifest,
+)
+from data_prep.folders import replace_folder
 
 
 def write_datasets(
@@ -52,26 +59,16 @@ def write_datasets(
             content=content_hash(building / "data"),
         )
         (building / "README.md").write_text(card, encoding="utf-8")
-        _replace_folder(building, output_dir)
+        replace_folder(building, output_dir)
     finally:
         shutil.rmtree(building, ignore_errors=True)
-
-
-def _replace_folder(new: Path, target: Path) -> None:
-    """Put ``new`` in the place of ``target``."""
-    old = target.with_name(f".{target.name}.old-{os.getpid()}")
-    if target.exists():
-        target.rename(old)
-    new.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def manifest_hash(dataset: Dataset) -> str:
     """Return a hash of the rows' ids, labels and questions, in order."""
     digest = hashlib.sha256()
-    columns = [c for c in ("id", "label", "question_bank", "question") if c in dataset.column_names]
-    for values in zip(*(dataset[column] for column in columns), strict=True):
-        digest.update("\x1f".join(map(str, values)).encode() + b"\n")
+    columns = [column for column in MANIFEST_COLUMNS if column in dataset.column_names]
+    update_manifest(digest, zip(*(dataset[column] for column in columns), strict=True))
     return digest.hexdigest()[:16]
 
 
@@ -86,24 +83,19 @@ def content_hash(folder: Path) -> str:
 def dataset_card(
     splits: dict[str, Dataset], *, title: str, description: str, command: str, content: str
 ) -> str:
-    """Return the README.md of a data set: YAML header, description, counts, manifest hashes.
-
-    ``datasets.load_dataset`` names its cache after the folder's name and this header alone: without
-    the content's hash in it, a set built again, or another one in a folder of the same name, would
-    be answered from the old cache.
-    """
-    lines = ["---", "configs:", "- config_name: default", f"  description: content {content}"]
-    lines += ["  data_files:"]
-    for split in splits:
-        lines += [f"  - split: {split}", f"    path: data/{split}-*.parquet"]
-    lines += ["license: other", "task_categories:", "- image-text-to-text", "---", "", f"# {title}"]
-    lines += ["", description.strip(), "", "Made by:", "", f"    {command}", ""]
-    for split, dataset in splits.items():
-        lines += [f"## {split}: {len(dataset)} rows", ""]
-        lines += [f"Manifest hash `{manifest_hash(dataset)}`.", ""]
-        for column in COUNTED_COLUMNS:
-            if column in dataset.column_names:
-                counts = sorted(Counter(dataset[column]).items())
-                lines.append(f"- {column}: " + ", ".join(f"{value} {n}" for value, n in counts))
-        lines.append("")
-    return "\n".join(lines)
+    """Return the README.md of a data set whose rows are in memory; see ``render_card``."""
+    summaries = {
+        split: SplitSummary(
+            n_rows=len(dataset),
+            manifest_hash=manifest_hash(dataset),
+            counts={
+                column: Counter(dataset[column])
+                for column in COUNTED_COLUMNS
+                if column in dataset.column_names
+            },
+        )
+        for split, dataset in splits.items()
+    }
+    return render_card(
+        summaries, title=title, description=description, command=command, content=content
+    )

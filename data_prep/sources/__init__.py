@@ -1,4 +1,4 @@
-"""Readers of published data sets: a layout on the disk in, one ``Item`` or ``Dropped`` an image out.
+"""Readers of published data sets: a layout on the disk in, an ``Item`` or ``Dropped`` an image out.
 
 A reader streams, opens no image, and asks the disk no more than the names: whether a file is there
 and whole is found out when it is read. Labels become "real" or "fake" here and nowhere else.

@@ -16,8 +16,8 @@ _LEAD = (
 )
 _IMAGE = r"(?:image|picture|photo|photograph|frame|face|document|scene|screenshot|illustration)"
 _IS = (
-    r"(?:is|['’]s|isn['’]t|appears|seems|looks|must|can be (?:judged|classified|considered)"
-    r"|is (?:judged|classified|considered)|has been)"
+    r"(?:is|['\u2019]s|isn['\u2019]t|appears to|seems to|must"
+    r"|can be (?:judged|classified|considered)|is (?:judged|classified|considered)|has been)"
 )
 _SURE = (
     r"(?:clearly|likely|probably|definitely|obviously|indeed|undoubtedly|certainly|actually"
@@ -30,11 +30,11 @@ _FAKE = (
 _REAL = r"real|authentic|genuine|not fake|not synthetic|not generated"
 _WORD = rf"(?:(?P<{{0}}fake>{_FAKE})|(?P<{{0}}real>{_REAL}))"
 _THAT = (
-    rf"(?:this|it|that) {_IS}(?: to)?(?: be)?(?: as)?(?P<n1> not)?(?: {_SURE})?(?: an?| the)? "
+    rf"(?:this|it|that) {_IS}(?: be)?(?: as)?(?P<n1> not)?(?: {_SURE})?(?: an?| the)? "
     rf"{_WORD.format('a')}(?: {_IMAGE})?"
 )
 _THE_IMAGE = (
-    rf"(?:the|this|that)(?: given| whole| entire)? {_IMAGE} {_IS}(?: to)?(?: be)?(?: as)?"
+    rf"(?:the|this|that)(?: given| whole| entire)? {_IMAGE} {_IS}(?: be)?(?: as)?"
     rf"(?P<n2> not)?(?: {_SURE})?(?: an?)? {_WORD.format('b')}(?: {_IMAGE}| one)?"
 )
 _SHORT = rf"(?:(?:the )?(?:answer|verdict|conclusion|label)(?: is)?:? )?{_WORD.format('c')}"
@@ -42,7 +42,8 @@ _VERDICT = re.compile(
     rf"(?P<before>\A[\s*\"'“]*|(?<=[.!?\"”*])\s+|\n\s*)"
     rf"(?P<stars>\*{{0,2}}){_LEAD}(?:{_THAT}|{_THE_IMAGE}|{_SHORT})\*{{0,2}}"
     r"(?:[.!]+\*{0,2}[\"”']?(?=\s|\Z|[^\W\d])|\s*\Z|(?=\n)"
-    r"|(?P<reason>,?\s+(?:because|since|as(?! (?:well|such|an?)\b))\s+|\s*[:;–—]\s+|\s+-\s+))",
+    r"|(?P<reason>,?\s+(?:because|since|as(?! (?:well|such|an?)\b))\s+"
+    r"|\s*[:;\u2013\u2014]\s+|\s+-\s+))",
     re.IGNORECASE,
 )
 
@@ -76,7 +77,7 @@ def _take_out_one(text: str, verdicts: set[str]) -> str:
         return text
     says_fake = any(match[name] for name in ("afake", "bfake", "cfake"))
     negated = match["n1"] or match["n2"] or "isn" in match[0].lower().split()
-    negated = negated or re.search(r"isn['’]t", match[0], re.IGNORECASE)
+    negated = negated or re.search(r"isn['\u2019]t", match[0], re.IGNORECASE)
     verdicts.add("fake" if says_fake != bool(negated) else "real")
     before, after = text[: match.start()], text[match.end() :]
     if match["reason"] and after:

@@ -1,10 +1,10 @@
 """FakeClue (FakeVLM's data set): images with explanations, read from its JSON.
 
     ROOT/data_json/{train,test}.json      a list of {image, label, cate, conversations, …}
-    ROOT/{train,test}/ff++/fake/…/0.png   what `image` names; also ROOT/train/train/…, as some unzip it
+    ROOT/{train,test}/ff++/fake/…/0.png   what `image` names; some unzip it to ROOT/train/train/…
 
-The JSON decides what is in the set; files it does not name are none of it. `label` is 1 for real and
-0 for fake. The source is the first segment of `image` (`cate` never says "chameleon").
+The JSON decides what is in the set; files it does not name are none of it. `label` is 1 for real
+and 0 for fake. The source is the first segment of `image` (`cate` never says "chameleon").
 """
 
 import itertools
@@ -85,7 +85,7 @@ def _read_entry(
     source = parts[0] if len(parts) > 1 else str(entry.get("dataset_type", "unknown"))
     explanation = split_verdict(_answer(entry, where))
     reasoning, fault = explanation.reasoning, None
-    if explanation.verdicts - {label}:
+    if explanation.verdicts and label not in explanation.verdicts:
         fault = CONTRADICTION
     elif OPEN_TAG in reasoning or CLOSE_TAG in reasoning:
         fault = HAS_TAG
@@ -121,12 +121,13 @@ def _parts(image: str, split: str) -> tuple[str, ...] | None:
 
 
 def _generator(parts: tuple[str, ...], label: str) -> str:
-    """Return what made the image as far as the path tells, e.g. ff++/fake/Deepfakes/…"""
+    """Return what made the image as far as the path tells, e.g. ``ff++/fake/Deepfakes/…``."""
     if label == "real":
         return "camera"
-    if parts[0] == "ff++" and len(parts) > 3:
+    source = parts[0] if parts else ""
+    if source == "ff++" and len(parts) > 3:
         return parts[2]
-    if parts[0] == "genimage":
+    if source == "genimage":
         return next(filter(None, map(generator_in, reversed(parts[1:]))), None) or _stem(parts)
     return "unknown"
 
@@ -178,8 +179,8 @@ def _read_entries(json_file: Path) -> Iterator[dict[str, Any]]:
                 yield entry
         except ijson.JSONError as error:
             raise UserError(
-                f"{json_file} is not valid JSON after entry {number}: {' '.join(str(error).split())}"
-                ". Was the download cut? Fetch it again."
+                f"{json_file} is not valid JSON after entry {number} "
+                f"({' '.join(str(error).split())}). Was the download cut? Fetch it again."
             ) from error
 
 

@@ -1,0 +1,103 @@
+"""What decides the bytes of a built data set, and nothing else (no number of processes)."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from data_prep.prompts import Prompts, stable_integer
+from rewards import QUESTION_BANKS
+
+FORMAT_VERSION = 1  # raised when the same settings give other bytes
+ROWS_PER_SHARD = 2000  # about 500 MB of typical images, what the hub recommends for a file
+
+BankPolicy = Literal["by_reasoning", "drawn"]
+ImageStorage = Literal["embed", "path"]
+Check = Literal["full", "header"]
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """Settings of a build; together with the sources' items they decide every byte.
+
+    Attributes:
+        split: Name of the only split.
+        seed: Decides questions, drawn banks, the order of rows and every sample.
+        prompts: System prompt and question banks.
+        bank_policy: "by_reasoning": hard for a row that has reasoning, simple otherwise. "drawn":
+            hard with probability ``hard_share``, by id and seed.
+        hard_share: See ``bank_policy``.
+        image_storage: "embed" the encoded image, or write the absolute "path" of its file.
+        check: "full": every pixel is decoded; "header": no pixel is.
+        unbiased: GenImage as in ``data_prep.unbiased``.
+        n_genimage: Size of the balanced sample of GenImage; None: all of it.
+        rows_per_shard: Planned rows of a shard; rows that are dropped leave it smaller.
+    """
+
+    split: str
+    seed: int
+    prompts: Prompts
+    bank_policy: BankPolicy = "by_reasoning"
+    hard_share: float = 0.5
+    image_storage: ImageStorage = "embed"
+    check: Check = "full"
+    unbiased: bool = False
+    n_genimage: int | None = None
+    rows_per_shard: int = ROWS_PER_SHARD
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON holds them."""
+        return {"format_version": FORMAT_VERSION, **asdict(self)}
+
+
+def bank_of(settings: BuildSettings, row_id: str, reasoning: str) -> str:
+    """Return the question bank of a row; it depends on id, reasoning and seed alone."""
+    simple, hard = QUESTION_BANKS
+    if settings.bank_policy == "by_reasoning":
+        return hard if reasoning else simple
+    drawn = stable_integer(f"{settings.seed}/rl/{row_id}") / 2**64
+    return hard if drawn < settings.hard_share else simple
+
+
+@dataclass(frozen=True)
+class Source:
+    """One published data set on the disk.
+
+    Attributes:
+        name: Of its reader, in ``data_prep.sources.READERS``.
+        root: Folder (or file) as the user gave it.
+        split: "train" or "test", as the reader takes it.
+    """
+
+    name: str
+    root: Path
+    split: str
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """A build and everything about it that does not decide its rows.
+
+    Attributes:
+        output_dir: Folder to make.
+        sources: Published data sets, each once.
+        settings: What decides the rows.
+        title: Heading of the card.
+        description: Markdown for the card.
+        command: The command that makes the set again.
+        num_proc: Processes.
+        overwrite: Replace a folder that is there, and an unfinished build of another plan.
+        against: Data set folders that the audit looks for leaks in.
+        drop_leaks: Leave out rows that leak.
+    """
+
+    output_dir: Path
+    sources: Sequence[Source]
+    settings: BuildSettings
+    title: str
+    description: str
+    command: str
+    num_proc: int = 1
+    overwrite: bool = False
+    against: Sequence[Path] = ()
+    drop_leaks: bool = False

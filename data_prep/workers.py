@@ -1,0 +1,112 @@
+"""Write the missing shards of a building folder with all cores, in any order."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing.connection import wait as wait_for
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from tqdm import tqdm
+
+from data_prep.settings import BuildSettings
+from data_prep.shards import Shard, data_file, write_shard
+from rewards.errors import UserError
+
+POLL_S = 0.2
+N_ROWS_ALONE = 500  # fewer are done before processes would have started
+
+
+def write_shards(
+    folder: Path,
+    plan_path: Path,
+    shards: Sequence[Shard],
+    settings: BuildSettings,
+    num_proc: int,
+) -> None:
+    """Write every shard that is not there yet, with a bar of rows, rows a second and time left.
+
+    Raises:
+        UserError: See ``write_shard``; or the folder cannot be written, or a process was killed.
+    """
+    missing = [shard for shard in shards if not data_file(folder, shard).is_file()]
+    n_rows = shards[-1].stop
+    n_left = sum(shard.stop - shard.start for shard in missing)
+    work = partial(write_shard, folder, plan_path, settings=settings)
+    with tqdm(total=n_rows, initial=n_rows - n_left, unit=" rows", unit_scale=True) as progress:
+        try:
+            if num_proc == 1 or len(missing) <= 1 or n_left <= N_ROWS_ALONE:
+                for shard in missing:
+                    work(shard, count=progress.update)
+            else:
+                _run_pool(missing, work, min(num_proc, len(missing)), progress)
+        except OSError as error:
+            raise UserError(
+                f"writing to {folder} failed: {error.strerror or error}. Free some space or mend "
+                "the folder; finished shards are kept, and the same command goes on from them."
+            ) from error
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a process was killed, perhaps for want of memory. Finished shards are kept: give "
+                f"the same command with --num_proc below {num_proc}."
+            ) from error
+
+
+def _run_pool(missing: Sequence[Shard], work: Any, num_proc: int, progress: tqdm) -> None:
+    # A server forks the processes: forking this one could copy a lock that a thread of it holds.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    counter = context.Value("q", 0)
+    with ProcessPoolExecutor(
+        num_proc, mp_context=context, initializer=_start, initargs=(work, counter)
+    ) as pool:
+        pending: set[Future[None]] = {pool.submit(_write, shard) for shard in missing}
+        shown = 0
+        try:
+            while pending:
+                done, pending = wait(pending, timeout=POLL_S, return_when=FIRST_COMPLETED)
+                progress.update(counter.value - shown)
+                shown = counter.value
+                for future in done:
+                    future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()  # a shard that is not finished is nothing
+            raise
+
+
+_work: Any = None
+_counter: Any = None
+
+
+def _start(work: Any, counter: Any) -> None:
+    """Prepare a process: one thread each, and an end when the parent is killed."""
+    global _work, _counter
+    _work, _counter = work, counter
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told, and ends the pool
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for([parent.sentinel])
+        os._exit(1)
+
+
+def _write(shard: Shard) -> None:
+    _work(shard, count=_count)
+
+
+def _count(n_rows: int) -> None:
+    with _counter.get_lock():
+        _counter.value += n_rows

@@ -4,6 +4,7 @@
     python -m data_prep sft --fakeclue ROOT --genimage ROOT --output_dir data/sft
     python -m data_prep rl --fakeclue ROOT --output_dir data/rl
     python -m data_prep test --fakeclue ROOT --output_dir data/test
+    python -m data_prep audit data/sft --against data/test
     python -m data_prep all --config recipes/configs/fake_hr1_7b/data.yaml
 
 Options may stand in a YAML file (``--config``); those of the command line go over them.
@@ -13,11 +14,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from data_prep.audit import command as audit
 from data_prep.commands import demo, rl, sft, test
 from data_prep.config_file import OptionParser, commands_of, with_config
 from rewards.errors import run_cli
 
-COMMANDS = (demo, sft, rl, test)
+COMMANDS = (demo, sft, rl, test, audit)
 
 
 def make_parser() -> OptionParser:

@@ -125,7 +125,10 @@ def _opened(building: Path) -> Iterator[None]:
 def _plan(building: Path, request: BuildRequest) -> Plan:
     """Make the plan; throw away, or refuse to, what was built by another one."""
     origins = [
-        (f"--{source.name} {source.root}", READERS[source.name](source.root, source.split))
+        (
+            f"--{source.name} {source.root}",
+            READERS[source.name](source.root, source.split, **source.options),
+        )
         for source in request.sources
     ]
     fresh = building / "plan.new.sqlite"

@@ -10,7 +10,7 @@ import pytest
 
 VERBS = (
     *("help", "setup", "data", "sft", "filter", "grpo", "eval", "score", "demo", "demo-base"),
-    *("test", "test-unit", "smoke", "lint", "format", "typecheck"),
+    *("bench-data", "test", "test-unit", "smoke", "lint", "format", "typecheck"),
 )
 DOCUMENTS = ("README.md", "PAPER.md", "launch/README.md", ".ci/run")
 SCORE_VARIABLES = ("PREDICTIONS=predictions.jsonl", "OUT=scores")

@@ -62,6 +62,17 @@ def test_stage_takes_configuration_and_further_options(root, verb):
 
 
 @pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ("demo", "-m data_prep demo --output_dir data/demo --seed 1"),
+        ("fake_hr1_7b", "-m data_prep all --config recipes/configs/fake_hr1_7b/data.yaml --seed 1"),
+    ],
+)
+def test_data_follows_the_configuration(root, config, expected):
+    assert expected in make(root, "-n", "data", f"CONFIG={config}", "ARGS=--seed 1").stdout
+
+
+@pytest.mark.parametrize(
     ("n_gpus", "expected"),
     [
         ("0", "accelerate/cpu.yaml "),

@@ -1,4 +1,4 @@
-"""New questions for a bank, written by a language model (the paper's future work, Sec. 5).
+"""New questions for a bank, written by a language model (planned in Sec. 5 of the paper).
 
 In rounds the model is asked for questions; what passes ``question_rules`` is kept until there are
 enough. After every round the state is saved beside the output: a killed run, or one that found too
@@ -46,7 +46,7 @@ class QuestionRequest:
         temperature: Of the sampling.
         questions_per_round: Questions asked for at a time.
         max_rounds: None: 4, and 4 more for each ``questions_per_round`` wanted.
-        max_tokens: An answer's length at most, in tokens.
+        max_completion_length: An answer's length at most, in tokens.
         max_model_len: Prompt and answer in tokens, for vLLM; None: the model's own.
         timeout_s: Seconds an endpoint may take for an answer.
     """
@@ -61,13 +61,13 @@ class QuestionRequest:
     temperature: float = 1.0
     questions_per_round: int = 20
     max_rounds: int | None = None
-    max_tokens: int = 1024
+    max_completion_length: int = 1024
     max_model_len: int | None = None
     timeout_s: float = 120.0
 
     def __post_init__(self) -> None:
         check_question_bank(self.bank)
-        for name in ("num", "questions_per_round", "max_tokens"):
+        for name in ("num", "questions_per_round", "max_completion_length"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be at least 1.")
 
@@ -117,7 +117,7 @@ def write_questions(request: QuestionRequest, output_file: str | Path, *, comman
             request.questions_from,
             endpoint_model=request.questions_model,
             temperature=request.temperature,
-            max_tokens=request.max_tokens,
+            max_completion_length=request.max_completion_length,
             timeout_s=request.timeout_s,
             max_model_len=request.max_model_len,
         )

@@ -28,7 +28,7 @@ def open_writer_model(
     *,
     endpoint_model: str | None = None,
     temperature: float,
-    max_tokens: int,
+    max_completion_length: int,
     timeout_s: float,
     max_model_len: int | None = None,
 ) -> WriterModel:
@@ -39,7 +39,7 @@ def open_writer_model(
             or hub id, which vLLM then runs in this process.
         endpoint_model: Which model of the endpoint; None: its only one.
         temperature: Of the sampling.
-        max_tokens: An answer's length at most, in tokens.
+        max_completion_length: An answer's length at most, in tokens.
         timeout_s: Seconds an endpoint may take for an answer.
         max_model_len: Prompt and answer in tokens, for vLLM; None: the model's own.
 
@@ -47,8 +47,10 @@ def open_writer_model(
         UserError: The endpoint or the model cannot be reached, or is not what is expected.
     """
     if is_endpoint(model_or_endpoint):
-        return _Endpoint(model_or_endpoint, endpoint_model, temperature, max_tokens, timeout_s)
-    return _VllmModel(model_or_endpoint, temperature, max_tokens, max_model_len)
+        return _Endpoint(
+            model_or_endpoint, endpoint_model, temperature, max_completion_length, timeout_s
+        )
+    return _VllmModel(model_or_endpoint, temperature, max_completion_length, max_model_len)
 
 
 class _Endpoint:
@@ -157,13 +159,19 @@ class _VllmModel:
         self._vllm = vllm
         self._temperature = temperature
         self._max_tokens = max_tokens
-        self._engine = vllm.LLM(
-            model=model,
-            max_model_len=max_model_len,
-            enforce_eager=True,  # a few dozen answers do not repay a compilation
-            # As in recipes.generation: seeded requests on the CPU need their prompt read whole.
-            enable_chunked_prefill=None if torch.cuda.is_available() else False,
-        )
+        try:
+            self._engine = vllm.LLM(
+                model=model,
+                max_model_len=max_model_len,
+                enforce_eager=True,  # a few dozen answers do not repay a compilation
+                # As in recipes.generation: seeded requests on the CPU need their prompt read whole.
+                enable_chunked_prefill=None if torch.cuda.is_available() else False,
+            )
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"vLLM cannot run {model}: {' '.join(str(error).split())[:300]} Name a model's "
+                "folder or hub id, or the http:// address of an endpoint."
+            ) from error
 
     def __call__(self, messages: Messages, seed: int) -> str:
         parameters = self._vllm.SamplingParams(

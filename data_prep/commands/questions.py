@@ -4,7 +4,7 @@ import argparse
 import shlex
 from dataclasses import MISSING, fields
 
-from data_prep.commands.options import Commands
+from data_prep.commands.options import Commands, add_flag
 from data_prep.question_writer import QuestionRequest, write_questions
 from rewards.labels import ALL_BANKS
 
@@ -27,12 +27,12 @@ def add_command(commands: Commands) -> None:
     add("--output_file", required=True, help="prompts file to write; must not exist")
     add("--questions_model", help="model of the endpoint (default: its only one)")
     add("--prompts_file", help="banks to extend (default: the paper's)")
-    add("--only_new", action="store_true", help="leave the bank's present questions out")
+    add_flag(parser, "only_new", "leave the bank's present questions out")
     add("--seed", type=int, help="decides the sampling (default: 0)")
     add("--temperature", type=float, help="of the sampling (default: 1.0)")
     add("--questions_per_round", type=int, help="asked for at a time (default: 20)")
     add("--max_rounds", type=int, help="until the run gives up (default: by --num)")
-    add("--max_tokens", type=int, help="length of an answer (default: 1024)")
+    add("--max_completion_length", type=int, help="length of an answer (default: 1024)")
     add("--max_model_len", type=int, help="vLLM: prompt and answer (default: the model's own)")
     add("--timeout_s", type=float, help="endpoint: seconds for an answer (default: 120)")
     parser.set_defaults(run=run)

@@ -222,7 +222,7 @@ def test_a_model_is_chosen_where_there_are_several(output_file):
 
 def test_the_newer_name_of_the_length_limit_is_used_where_the_older_is_refused(output_file):
     with serve([400, FIRST, SECOND]) as endpoint:
-        ask(endpoint, output_file, max_tokens=77)
+        ask(endpoint, output_file, max_completion_length=77)
         limits = [request.get("max_completion_tokens") for request in endpoint.requests]
     assert limits == [None, 77, 77]
 

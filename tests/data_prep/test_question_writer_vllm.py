@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,13 +10,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 MODEL = Path(__file__).parents[2] / "recipes" / "configs" / "demo" / "base_model"
-START_TIMEOUT_S = 180
+START_TIMEOUT_S = 300  # some 40 s on an idle machine
 
 
 @contextmanager
@@ -31,18 +32,22 @@ def vllm_server(log: Path) -> Iterator[str]:
     settings |= {"TORCHDYNAMO_DISABLE": "1", "HF_HUB_OFFLINE": "1"}
     with log.open("w") as out:
         process = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, env=os.environ | settings
+            command,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=os.environ | settings,
+            start_new_session=True,  # with its engine and workers it is a group of its own
         )
     try:
         _wait_until_healthy(f"http://127.0.0.1:{port}/health", process, log)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -59,7 +64,7 @@ def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -
 def ask(questions_from: str, output_file: Path, *more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "data_prep", "questions", "--bank", "hard", "--num", "3"]
     command += ["--questions_from", questions_from, "--output_file", str(output_file)]
-    command += ["--max_tokens", "64", "--max_rounds", "2", *more]
+    command += ["--max_completion_length", "64", "--max_rounds", "2", *more]
     return subprocess.run(command, capture_output=True, text=True)
 
 

@@ -37,7 +37,7 @@ ifeq ($(N_GPUS),0)
 export TORCHDYNAMO_DISABLE ?= 1
 endif
 
-.PHONY: help setup data check sft filter grpo eval pipeline status cancel bench-eval score compare report demo demo-base \
+.PHONY: help setup data bench-data check sft filter grpo eval pipeline status cancel bench-eval score compare report demo demo-base \
         test test-unit test-slurm smoke lint format typecheck
 
 help:  ## list the verbs
@@ -46,8 +46,11 @@ help:  ## list the verbs
 setup:  ## make .venv with the pinned versions (every verb below does it when needed)
 	@launch/setup.sh
 
-data: setup  ## write the embedded image set to data/demo/{sft,rl,test}
-	$(PY) -m data_prep demo --output_dir data/demo $(ARGS)
+data: setup  ## the configuration's data sets; CONFIG=demo: the embedded one, to data/demo/{sft,rl,test}
+	$(PY) -m data_prep $(if $(wildcard $(CONFIGS)/data.yaml),all --config $(CONFIGS)/data.yaml,demo --output_dir data/demo) $(ARGS)
+
+bench-data: setup  ## how fast data sets are built, beside imagefolder and a plain copy (ARGS)
+	$(PY) -m data_prep.bench $(ARGS)
 
 check: setup  ## what a configuration would do and cost, without a GPU (CONFIG, STAGE, PROCESSES, ACCELERATE, MODEL, DATA)
 	@$(PY) -m recipes.check --config_name $(CONFIG) --n_processes $(or $(PROCESSES),1) \

@@ -1,8 +1,11 @@
 """The data set card: README.md with the header that ``datasets`` and the hub read."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+MANIFEST_COLUMNS = ("id", "label", "question_bank", "question")
+COUNTED_COLUMNS = ("label", "question_bank", "source", "generator", "category")
 N_VALUES = 30  # of one column that are listed; some sets have hundreds of categories
 
 
@@ -65,6 +68,12 @@ def render_card(
         lines += [f"- {column}: {_listed(counts)}" for column, counts in summary.counts.items()]
         lines.append("")
     return "\n".join(lines)
+
+
+def update_manifest(digest: "hashlib._Hash", rows: Iterable[Iterable[object]]) -> None:
+    """Add rows, each the values of its ``MANIFEST_COLUMNS``, to a SHA-256."""
+    for values in rows:
+        digest.update("\x1f".join(map(str, values)).encode() + b"\n")
 
 
 def _listed(counts: Mapping[str, int]) -> str:

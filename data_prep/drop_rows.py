@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from data_prep.card import COUNTED_COLUMNS
 from data_prep.items import Dropped
 from data_prep.plan import Plan, read_planned
 from data_prep.shards import (
@@ -19,7 +20,6 @@ from data_prep.shards import (
     part_file,
     whole,
 )
-from data_prep.writer import COUNTED_COLUMNS
 from rewards.files import write_text
 
 

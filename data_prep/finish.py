@@ -10,12 +10,17 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from data_prep.card import SplitSummary, render_card
+from data_prep.card import (
+    COUNTED_COLUMNS,
+    MANIFEST_COLUMNS,
+    SplitSummary,
+    render_card,
+    update_manifest,
+)
 from data_prep.plan import Plan, read_dropped
 from data_prep.settings import BuildRequest
 from data_prep.shards import Shard, data_file, part_file
 from data_prep.sources.licences import licence_of
-from data_prep.writer import COUNTED_COLUMNS, MANIFEST_COLUMNS, update_manifest
 from rewards.errors import UserError
 from rewards.files import write_json, write_text
 

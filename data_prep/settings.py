@@ -89,6 +89,7 @@ class BuildRequest:
         command: The command that makes the set again.
         num_proc: Processes.
         overwrite: Replace a folder that is there, and an unfinished build of another plan.
+        audit: Look for leaks, biases and lacking balance at the end.
         against: Data set folders that the audit looks for leaks in.
         drop_leaks: Leave out rows that leak.
     """
@@ -101,5 +102,6 @@ class BuildRequest:
     command: str
     num_proc: int = 1
     overwrite: bool = False
+    audit: bool = True
     against: Sequence[Path] = ()
     drop_leaks: bool = False

@@ -20,14 +20,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from data_prep.card import COUNTED_COLUMNS
 from data_prep.image_check import BadImage, CheckedImage, check_image
 from data_prep.image_reader import ImageReader
 from data_prep.items import Dropped, Item
 from data_prep.plan import read_planned
-from data_prep.rows import ROW_FEATURES, make_row
+from data_prep.row import ROW_SCHEMA, make_row
 from data_prep.settings import BuildSettings, bank_of
 from data_prep.unbiased import unbiased_png
-from data_prep.writer import COUNTED_COLUMNS
 from rewards.files import write_text
 
 ROW_GROUP_ROWS = 100  # the hub's viewer reads a row group at once
@@ -252,7 +252,7 @@ class _RowWriter:
 
     def _write_group(self) -> None:
         rows, self._rows, self._n_bytes = self._rows, [], 0
-        self._writer.write_table(pa.Table.from_pylist(rows, schema=ROW_FEATURES.arrow_schema))
+        self._writer.write_table(pa.Table.from_pylist(rows, schema=ROW_SCHEMA))
 
 
 def open_row_writer(path: Path) -> pq.ParquetWriter:
@@ -268,7 +268,7 @@ def open_row_writer(path: Path) -> pq.ParquetWriter:
         "write_statistics": texts,
         "column_encoding": {image: "PLAIN"},
     }
-    return pq.ParquetWriter(path, ROW_FEATURES.arrow_schema, **options)
+    return pq.ParquetWriter(path, ROW_SCHEMA, **options)
 
 
 @contextmanager

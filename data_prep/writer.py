@@ -4,15 +4,18 @@ import hashlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 from datasets import Dataset
 
-from data_prep.card import SplitSummary, render_card
-
-MANIFEST_COLUMNS = ("id", "label", "question_bank", "question")
-COUNTED_COLUMNS = ("label", "question_bank", "source", "generator", "category")
+from data_prep.card import (
+    COUNTED_COLUMNS,
+    MANIFEST_COLUMNS,
+    SplitSummary,
+    render_card,
+    update_manifest,
+)
+from data_prep.folders import replace_folder
 
 
 def write_datasets(
@@ -61,27 +64,12 @@ def write_datasets(
         shutil.rmtree(building, ignore_errors=True)
 
 
-def replace_folder(new: Path, target: Path) -> None:
-    """Put ``new`` in the place of ``target``."""
-    old = target.with_name(f".{target.name}.old-{os.getpid()}")
-    if target.exists():
-        target.rename(old)
-    new.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def manifest_hash(dataset: Dataset) -> str:
     """Return a hash of the rows' ids, labels and questions, in order."""
     digest = hashlib.sha256()
     columns = [column for column in MANIFEST_COLUMNS if column in dataset.column_names]
     update_manifest(digest, zip(*(dataset[column] for column in columns), strict=True))
     return digest.hexdigest()[:16]
-
-
-def update_manifest(digest: "hashlib._Hash", rows: Iterable[Iterable[object]]) -> None:
-    """Add rows, each the values of its ``MANIFEST_COLUMNS``, to a SHA-256."""
-    for values in rows:
-        digest.update("\x1f".join(map(str, values)).encode() + b"\n")
 
 
 def content_hash(folder: Path) -> str:

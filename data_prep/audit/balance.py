@@ -1,6 +1,5 @@
 """How labels, banks, questions, reasoning and image tokens are spread over a set."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,26 +7,12 @@ from scipy.stats import chi2_contingency, chisquare
 
 from data_prep.audit.corpus import Corpus
 from data_prep.audit.image_tokens import CHANGES, REFUSED, SHRUNK, ImageTokens, image_tokens
+from data_prep.audit.limits import TokenLimits
 from data_prep.audit.texts import Texts
 from rewards.labels import LABELS
 
 COLUMNS = ("source", "generator", "category", "question_bank")
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.95, 1.0)
-
-
-@dataclass(frozen=True)
-class TokenLimits:
-    """What the processor and the trainer allow.
-
-    Attributes:
-        min_pixels: Smaller images are enlarged.
-        max_pixels: Larger images are shrunk.
-        max_length: Tokens of a whole row that the trainer keeps; None: all.
-    """
-
-    min_pixels: int
-    max_pixels: int
-    max_length: int | None = None
 
 
 def label_tables(corpus: Corpus) -> dict[str, dict[str, dict[str, int]]]:

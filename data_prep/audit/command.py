@@ -4,8 +4,7 @@ import argparse
 import os
 from typing import Any
 
-from data_prep.audit.balance import TokenLimits
-from data_prep.audit.image_tokens import MAX_PIXELS, MIN_PIXELS
+from data_prep.audit.limits import MAX_PIXELS, MIN_PIXELS, TokenLimits
 
 HELP = "leaks, biases and balance of a data set folder, as a page"
 

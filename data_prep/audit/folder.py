@@ -44,8 +44,9 @@ class DatasetFolder:
         path: Its folder.
         name: What the report calls it.
         shards: Its Parquet files, by split and name.
-        pinned: Whether its card names the data files. Further files may then stand in the folder;
-            in any other, ``load_dataset`` could take them for data.
+        pinned: Whether its card names the data files, or a build that has not written the card yet
+            has left measurements. Further files may then stand in the folder; in any other,
+            ``load_dataset`` could take them for data.
     """
 
     path: Path
@@ -130,7 +131,9 @@ def _open_shard(path: Path, split: str) -> Shard:
 
 
 def _is_pinned(path: Path) -> bool:
-    """Whether the card's YAML header names the data files."""
+    """Whether the card's YAML header names the data files, or measurements are there."""
+    if (path / "measurements").is_dir():
+        return True
     card = path / "README.md"
     if not card.is_file():
         return False

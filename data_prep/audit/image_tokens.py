@@ -6,9 +6,6 @@ import numpy as np
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
 TOKEN_PX = 28  # a merged patch: 2 x 2 patches of 14 px
-# The limits saved with Qwen2.5-VL checkpoints.
-MIN_PIXELS = 56 * 56
-MAX_PIXELS = 16_384 * 28 * 28
 ENLARGED, SHRUNK, ROUNDED, UNCHANGED, REFUSED = (
     "enlarged",  # to min_pixels
     "shrunk",  # to max_pixels

@@ -10,7 +10,6 @@ import numpy as np
 
 from data_prep.audit import balance as spread
 from data_prep.audit import figures
-from data_prep.audit.balance import TokenLimits
 from data_prep.audit.biases import BiasTable, measure_biases
 from data_prep.audit.corpus import Corpus, load_corpus
 from data_prep.audit.findings import (
@@ -23,8 +22,8 @@ from data_prep.audit.findings import (
     unreadable_findings,
 )
 from data_prep.audit.groups import find_groups
-from data_prep.audit.image_tokens import MAX_PIXELS, MIN_PIXELS
 from data_prep.audit.leaks import Leak, find_leaks, summarise
+from data_prep.audit.limits import TokenLimits
 from data_prep.audit.near import MAX_DISTANCE
 from data_prep.audit.report import Report, write_report
 from data_prep.audit.texts import Texts, read_texts
@@ -52,7 +51,7 @@ class AuditOptions:
     max_distance: int = 4
     max_bias_rows: int = 20_000
     tokenizer: str | None = None
-    limits: TokenLimits = field(default_factory=lambda: TokenLimits(MIN_PIXELS, MAX_PIXELS))
+    limits: TokenLimits = field(default_factory=TokenLimits)
     num_proc: int = 1
 
     def __post_init__(self) -> None:

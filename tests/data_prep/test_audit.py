@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from data_prep.audit import AuditOptions, TokenLimits, audit_build, leaking_ids
 from data_prep.audit.balance import association
 from data_prep.audit.corpus import load_corpus
 from data_prep.audit.folder import open_folder
 from data_prep.audit.image_tokens import CHANGES, image_tokens
+from data_prep.audit.limits import TokenLimits
 from data_prep.audit.measurements import load_measurements
+from data_prep.audit.run import AuditOptions, audit_build, leaking_ids
 from rewards.errors import UserError
 from tests.data_prep.audit_sets import (
     Entry,

@@ -85,7 +85,7 @@ def everything(tmp_path_factory):
     }
     argv = [word for name, path in sources.items() for word in (f"--{name}", str(path))]
     argv += ["--label_map", "0=real", "1=fake", "--num_proc", "1"]
-    run(["test", *argv, "--output_dir", str(root / "set")])
+    run(["test", *argv, "--no-audit", "--output_dir", str(root / "set")])
     return root / "set"
 
 
@@ -141,7 +141,7 @@ def test_the_card_tells_the_terms_and_the_whole_command(everything):
 
 
 def build(tmp_path, *argv):
-    run(["test", *argv, "--num_proc", "1", "--output_dir", str(tmp_path / "set")])
+    run(["test", *argv, "--no-audit", "--num_proc", "1", "--output_dir", str(tmp_path / "set")])
 
 
 def test_two_folders_are_told_apart_by_their_names(tmp_path):

@@ -78,11 +78,13 @@ def make_stage(name: str, config: str, run_dir: Path, arguments: tuple[str, ...]
 
 def _data_stage(config: str, arguments: tuple[str, ...]) -> Stage:
     file = CONFIGS / config / "data.yaml"
-    folder = Path("data") / config
     if not file.is_file():
+        folder = Path("data") / config
         command = ("data_prep", "demo", "--output_dir", str(folder), *arguments)
         return Stage("data", command, folder, folder / "test" / "README.md")
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    folder = Path(content["output_dir"])
-    command = ("data_prep", "build", "--config", str(file), *arguments)
-    return Stage("data", command, folder, folder / "README.md")
+    sections = yaml.safe_load(file.read_text(encoding="utf-8"))
+    # A build is whole or not there, so the first that is missing stands for the rest.
+    cards = [Path(section["output_dir"]) / "README.md" for section in sections.values()]
+    last_file = next((card for card in cards if not card.is_file()), cards[-1])
+    command = ("data_prep", "all", "--config", str(file), *arguments)
+    return Stage("data", command, last_file.parent.parent, last_file)

@@ -55,6 +55,18 @@ def test_each_stage_reads_what_the_one_before_wrote() -> None:
     assert "runs/x/grpo" in commands["eval"]
 
 
+def test_the_paper_s_data_are_one_stage_of_three_builds() -> None:
+    stage = make_stage("data", "fake_hr1_7b", RUN)
+    assert stage.command == (
+        "data_prep",
+        "all",
+        "--config",
+        "recipes/configs/fake_hr1_7b/data.yaml",
+    )
+    assert stage.last_file == Path("data/fake_hr1_7b/test/README.md")
+    assert not stage.whole
+
+
 def test_site_settings_reach_sbatch() -> None:
     site = {
         "SITE_PARTITION": "a100",

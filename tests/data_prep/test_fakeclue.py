@@ -31,7 +31,7 @@ def test_images_are_found_in_either_nesting_with_the_same_ids(tmp_path, nesting,
 
 def test_one_is_real_and_zero_is_fake_whatever_folder_and_caption_say(tmp_path):
     entries = [
-        fakeclue_entry("doc/fake/a.jpg", 1, "The print is even."),
+        fakeclue_entry("doc/fake/a.jpg", 1, "The print is even on every line."),
         fakeclue_entry("doc/real/b.jpg", 0, "The print is uneven."),
     ]
     items, _ = read(make_fakeclue(tmp_path, entries=entries))
@@ -96,7 +96,10 @@ def test_dataset_type_is_optional_and_never_over_the_path(tmp_path):
     [
         ("This is a fake image.", fakeclue.NO_REASONING),
         ("This is a real image. The skin has pores.", fakeclue.CONTRADICTION),
-        ("This is a fake image. <think>The mouth is blurred.</think>", fakeclue.HAS_TAG),
+        (
+            "This is a fake image. <think>The mouth is blurred at one corner.</think>",
+            fakeclue.HAS_TAG,
+        ),
     ],
     ids=["nothing-left", "contradiction", "tag"],
 )

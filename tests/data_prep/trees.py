@@ -46,7 +46,7 @@ def fakeclue_entry(
 FAKECLUE_ENTRIES = (
     fakeclue_entry(
         "ff++/fake/Deepfakes/c23/frames/856_881/1066.png",
-        *(0, "This is a fake image. The mouth is blurred.", "deepfake"),
+        *(0, "This is a fake image. The mouth is blurred at one corner.", "deepfake"),
     ),
     fakeclue_entry(
         "ff++/real/youtube/c23/frames/004/12.png",
@@ -59,7 +59,7 @@ FAKECLUE_ENTRIES = (
     fakeclue_entry(
         "doc/fake/magazine_ch_2/a.jpg", 0, "The letters run together. This is a fake image.", "doc"
     ),
-    fakeclue_entry("doc/real/news/b.jpg", 1, "The print is even.", "doc"),
+    fakeclue_entry("doc/real/news/b.jpg", 1, "The print is even on every line.", "doc"),
     fakeclue_entry(
         "genimage/fake/VQDM_1000_200_08_872_vqdm_00109.png",
         *(0, "This is a fake image. The legs do not meet the ground.", "animal"),

@@ -48,9 +48,11 @@ def test_metrics_and_table_are_written_and_printed(tmp_path, predictions_file):
         [*command, "--n_bootstrap", "20"], cwd=REPOSITORY, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in output_dir.iterdir()} == {"metrics.json", "table1.md"}
+    names = {path.name for path in output_dir.iterdir()}
+    assert names == {"metrics.json", "table1.md", "table1.tex"}
     metrics = json.loads((output_dir / "metrics.json").read_text())
-    assert set(metrics) == {"all", "simple", "hard"}
+    assert {"all", "simple", "hard"} <= set(metrics)
+    assert "neutral" not in metrics
     assert metrics["all"]["n"] == 6
     assert metrics["simple"]["accuracy"] == pytest.approx(2 / 3)
     assert metrics["simple"]["ci95"]["n_bootstrap"] == 20

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -59,9 +60,8 @@ INTERNVL_TEMPLATE = (
 def tokenizer(*more: str) -> PreTrainedTokenizerFast:
     prompts = load_prompts()
     trained = train_tokenizer([prompts.system, *prompts.simple, *prompts.hard])
-    trained.add_special_tokens(
-        {"additional_special_tokens": [AddedToken(token, special=True) for token in more]}
-    )
+    marks: Any = [AddedToken(token, special=True) for token in more]
+    trained.add_special_tokens({"additional_special_tokens": marks})
     return trained
 
 
@@ -146,7 +146,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return str(folder)
 
 
-def limits_of(model: str) -> dict[str, int]:
+def limits_of(model: str) -> dict[str, Any]:
     return {"max_tiles": 2} if "internvl" in model else {"max_pixels": 96 * 96}
 
 
@@ -160,14 +160,12 @@ def test_image_tokens_are_those_that_the_processor_writes(
     whole = processor(images=[Image.new("RGB", size)], text=[text], return_tensors="pt")
     n_text = len(processor.tokenizer(text, add_special_tokens=False)["input_ids"]) - 1
     rule = ImageRule(processor.image_processor, measure_model(model).vision)
-    import numpy as np
-
     _, tokens = rule.count(np.array([size[0]]), np.array([size[1]]))
     assert n_text + tokens[0] == whole["input_ids"].shape[1]
 
 
 def test_limit_of_the_other_kind_is_refused(model: str) -> None:
-    wrong: dict[str, int] = {"max_pixels": 9999} if "internvl" in model else {"max_tiles": 2}
+    wrong: dict[str, Any] = {"max_pixels": 9999} if "internvl" in model else {"max_tiles": 2}
     with pytest.raises(UserError, match=r"max_tiles|max_pixels"):
         load_processor(model, **wrong)
 

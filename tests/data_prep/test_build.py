@@ -157,7 +157,8 @@ def test_card_tells_counts_terms_command_and_hash(sft, roots):
         counts = Counter(row[column] for row in rows.values())
         assert f"- {column}: " + ", ".join(f"{k} {n}" for k, n in sorted(counts.items())) in card
     assert "CC BY-NC-SA 4.0" in card.split("---")[1]  # in the YAML header
-    assert f"python -m data_prep sft --fakeclue {roots[0]} --genimage {roots[1]}" in card
+    assert "    python -m data_prep sft --no-audit --fakeclue" in card
+    assert f"--fakeclue {roots[0]} --genimage {roots[1]} --output_dir {sft}" in card
     assert json.loads((sft / "build.json").read_text())["manifest_hash"] in card
     assert "Chameleon (Fake-HR1, Sec. 3): 1" in card
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 MODEL = Path(__file__).parents[2] / "recipes" / "configs" / "demo" / "base_model"
-START_TIMEOUT_S = 300  # some 40 s on an idle machine
+START_TIMEOUT_S = 300
 
 
 @contextmanager

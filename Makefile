@@ -31,7 +31,7 @@ ifeq ($(N_GPUS),0)
 export TORCHDYNAMO_DISABLE ?= 1
 endif
 
-.PHONY: help setup data sft filter grpo eval score demo demo-base \
+.PHONY: help setup data bench-data sft filter grpo eval score demo demo-base \
         test test-unit smoke lint format typecheck
 
 help:  ## list the verbs
@@ -40,8 +40,11 @@ help:  ## list the verbs
 setup:  ## make .venv with the pinned versions (every verb below does it when needed)
 	@launch/setup.sh
 
-data: setup  ## write the embedded image set to data/demo/{sft,rl,test}
-	$(PY) -m data_prep demo --output_dir data/demo $(ARGS)
+data: setup  ## the configuration's data sets; CONFIG=demo: the embedded one, to data/demo/{sft,rl,test}
+	$(PY) -m data_prep $(if $(wildcard $(CONFIGS)/data.yaml),all --config $(CONFIGS)/data.yaml,demo --output_dir data/demo) $(ARGS)
+
+bench-data: setup  ## how fast data sets are built, beside imagefolder and a plain copy (ARGS)
+	$(PY) -m data_prep.bench $(ARGS)
 
 sft: setup  ## stage 1, supervised fine-tuning (CONFIG, MODEL, DATA, ARGS, ACCELERATE)
 	$(LAUNCH) -m recipes.sft --config $(CONFIGS)/sft.yaml $(CHOICES) $(ARGS)

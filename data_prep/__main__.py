@@ -5,6 +5,7 @@
     python -m data_prep rl --fakeclue ROOT --output_dir data/rl
     python -m data_prep test --fakeclue ROOT --output_dir data/test
     python -m data_prep audit data/sft --against data/test
+    python -m data_prep questions --bank hard --questions_from MODEL --num 50 --output_file F
     python -m data_prep all --config recipes/configs/fake_hr1_7b/data.yaml
 
 Options may stand in a YAML file (``--config``); those of the command line go over them.
@@ -15,11 +16,11 @@ import sys
 from collections.abc import Sequence
 
 from data_prep.audit import command as audit
-from data_prep.commands import demo, rl, sft, test
+from data_prep.commands import demo, questions, rl, sft, test
 from data_prep.config_file import OptionParser, commands_of, with_config
 from rewards.errors import run_cli
 
-COMMANDS = (demo, sft, rl, test, audit)
+COMMANDS = (demo, sft, rl, test, audit, questions)
 
 
 def make_parser() -> OptionParser:

@@ -178,15 +178,15 @@ def growth(sizes: Sequence[int]) -> None:
             points[name].append({"n_rows": n_rows, **run_one(name, tree)})
             print(points[name][-1], file=sys.stderr, flush=True)
     title = f"64 x 64 JPEG images, {machine()}"
-    lines = ["| | rows | seconds | rows/s | peak MB |", "|---|---:|---:|---:|---:|"]
+    lines = ["| | rows | seconds | rows/s | CPU s | peak MB |", "|---|---:|---:|---:|---:|---:|"]
     for name, own in points.items():
         for p in own:
             rate = p["n_rows"] / p["seconds"]
             lines.append(
                 f"| {name} | {p['n_rows']:,} | {p['seconds']:.1f} | {rate:,.0f} "
-                f"| {p['peak_mb']:,.0f} |"
+                f"| {p['cpu_s']:.1f} | {p['peak_mb']:,.0f} |"
             )
-        lines.append(f"| {name}, extrapolated | {PAPER_ROWS:,} | {extrapolated(own):,.0f} | | |")
+        lines.append(f"| {name}, extrapolated | {PAPER_ROWS:,} | {extrapolated(own):,.0f} | | | |")
     text = f"{title}\n\n" + "\n".join(lines) + "\n"
     write_json(RESULTS / "growth.json", {"title": title, "points": points})
     write_text(RESULTS / "growth.md", text)

@@ -66,7 +66,7 @@ def ours(check: str, storage: str = "embed") -> Callable[[Path, Path], Callable[
         import data_prep.build  # noqa: F401  (the imports are not timed)
         from data_prep.__main__ import run
 
-        options = ["--check", check, "--image_storage", storage, "--num_proc", "2"]
+        options = ["--check", check, "--image_storage", storage, "--num_proc", "2", "--no-audit"]
         return lambda: run(["sft", "--genimage", str(tree), "--output_dir", str(out), *options])
 
     return contender

@@ -2,7 +2,7 @@
 
     plan        every reader's items, ordered and cut into shards (``data_prep.plan``)
     shards      written by all cores, each whole or not at all (``data_prep.shards``)
-    finish      dropped.jsonl, build.json, audit, card; then one rename to the folder's name
+    finish      dropped.jsonl, build.json, card, audit; then one rename to the folder's name
 
 All of it happens in ``.NAME.building`` beside the folder: ``set/`` is what will be the folder, the
 rest is thrown away. Killed at any point and started again, the same command makes the plan again,
@@ -16,8 +16,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+from data_prep.build_audit import audit, check_against
 from data_prep.finish import finish
 from data_prep.folders import replace_folder
 from data_prep.plan import Plan, make_plan
@@ -40,6 +42,7 @@ def build(request: BuildRequest) -> Path:
     """
     output_dir = request.output_dir
     _check_output(output_dir, request.overwrite)
+    check_against(request.against)
     building = output_dir.with_name(f".{output_dir.name}.building")
     with _opened(building):
         plan = _plan(building, request)
@@ -60,7 +63,11 @@ def build(request: BuildRequest) -> Path:
         )
         write_shards(building, plan.path, shards, settings, request.num_proc)
         with _writing(building):
-            print(finish(building, plan, shards, request), flush=True)
+            line = finish(building, plan, shards, request)
+            if request.audit:
+                again = partial(finish, building, plan, shards, request)
+                line = audit(building, plan, shards, request, again) or line
+            print(line, flush=True)
             replace_folder(building / "set", output_dir)
     return output_dir
 
@@ -125,7 +132,10 @@ def _opened(building: Path) -> Iterator[None]:
 def _plan(building: Path, request: BuildRequest) -> Plan:
     """Make the plan; throw away, or refuse to, what was built by another one."""
     origins = [
-        (f"--{source.name} {source.root}", READERS[source.name](source.root, source.split))
+        (
+            f"--{source.name} {source.root}",
+            READERS[source.name](source.root, source.split, **source.options),
+        )
         for source in request.sources
     ]
     fresh = building / "plan.new.sqlite"
@@ -140,6 +150,7 @@ def _plan(building: Path, request: BuildRequest) -> Plan:
                 f"`{earlier['command']}`. Give that command to go on with it, or --overwrite to "
                 "throw it away."
             )
+        (building / "leaks.json").unlink(missing_ok=True)
         for name in FOLDERS:
             shutil.rmtree(building / name)
             (building / name).mkdir()

@@ -13,7 +13,7 @@ three equal ones.
 import functools
 import io
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ class Measurements:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the measurement columns of a row."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)

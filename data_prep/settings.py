@@ -1,7 +1,7 @@
 """What decides the bytes of a built data set, and nothing else (no number of processes)."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,11 +67,13 @@ class Source:
         name: Of its reader, in ``data_prep.sources.READERS``.
         root: Folder (or file) as the user gave it.
         split: "train" or "test", as the reader takes it.
+        options: What else its reader takes, by name.
     """
 
     name: str
     root: Path
     split: str
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class BuildRequest:
         command: The command that makes the set again.
         num_proc: Processes.
         overwrite: Replace a folder that is there, and an unfinished build of another plan.
+        audit: Look for leaks, biases and lacking balance at the end.
         against: Data set folders that the audit looks for leaks in.
         drop_leaks: Leave out rows that leak.
     """
@@ -99,5 +102,6 @@ class BuildRequest:
     command: str
     num_proc: int = 1
     overwrite: bool = False
+    audit: bool = True
     against: Sequence[Path] = ()
     drop_leaks: bool = False

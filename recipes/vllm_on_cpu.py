@@ -1,7 +1,8 @@
 """What GRPO with vLLM in the same process needs on a machine without a GPU; nothing changes on one.
 
 * TRL starts vLLM without ``enforce_eager``, and vLLM 0.31.0 then compiles the model, which takes
-  minutes on a CPU, a C++ compiler, and ``torch.compile``, which ``recipes.generation`` turns off.
+  minutes on a CPU, a C++ compiler, and ``torch.compile``, which ``data_prep.vllm_settings`` turns
+  off.
 * GRPO sends vLLM new weights after every step. On processors with AVX-512 or AMX, vLLM packs each
   linear layer's weight for oneDNN when the model is loaded and drops the original: TRL's weight
   sync then fails ("'Parameter' object has no attribute 'weight_loader'"), and the output layer,

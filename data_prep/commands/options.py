@@ -44,6 +44,7 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
         "--rows_per_shard", type=_positive, default=ROWS_PER_SHARD, help="rows in a Parquet file"
     )
     add_flag(parser, "overwrite", "replace what --output_dir holds, finished or not")
+    add_flag(parser, "audit", "look for leaks and biases at the end (default: yes)", default=True)
     parser.add_argument(
         "--push_to_hub",
         metavar="REPO",
@@ -51,10 +52,12 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_flag(parser: argparse.ArgumentParser, name: str, text: str) -> None:
+def add_flag(
+    parser: argparse.ArgumentParser, name: str, text: str, *, default: bool = False
+) -> None:
     """Add ``--name`` and ``--no-name``, so that a command line can undo what a YAML file says."""
     parser.add_argument(
-        f"--{name}", action=argparse.BooleanOptionalAction, default=False, help=text
+        f"--{name}", action=argparse.BooleanOptionalAction, default=default, help=text
     )
 
 
@@ -68,7 +71,7 @@ def add_audit_options(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="data sets that no row may leak into: the test sets",
     )
-    add_flag(parser, "drop_leaks", "leave out rows that leak into --against, or are there twice")
+    add_flag(parser, "drop_leaks", "leave out rows whose picture is in --against")
 
 
 def run_build(
@@ -89,6 +92,8 @@ def run_build(
     from data_prep.build import build
     from data_prep.publish import check_publishing, publish
 
+    if getattr(args, "drop_leaks", False) and not (args.audit and args.against):
+        raise UserError("--drop_leaks needs --against DIR, and the audit.")
     if not sources:
         raise UserError("no data set is given; `--help` lists the options that name one.")
     if args.push_to_hub:
@@ -110,6 +115,7 @@ def run_build(
         command=command_line(args),
         num_proc=args.num_proc,
         overwrite=args.overwrite,
+        audit=args.audit,
         against=[path.absolute() for path in getattr(args, "against", [])],
         drop_leaks=getattr(args, "drop_leaks", False),
     )
@@ -132,7 +138,10 @@ def command_line(args: argparse.Namespace) -> str:
     """
     words = ["python", "-m", "data_prep", args.command]
     for name, value in sorted(vars(args).items()):
-        if name in _NOT_OF_THE_DATA or value == args.defaults.get(name) or value is False:
+        if name in _NOT_OF_THE_DATA or value == args.defaults.get(name):
+            continue
+        if value is False:
+            words.append(f"--no-{name}")
             continue
         values = value if isinstance(value, list) else [value]
         words.append(f"--{name}")

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from data_prep.commands.options import Commands, add_build_options, run_build, sources_of
+from data_prep.commands.reader_options import add_reader_options, with_reader_options
 from data_prep.sources import READERS
 
 DESCRIPTION = """
@@ -15,9 +16,12 @@ part of FakeClue is in it, with `source` chameleon.
 
 def add_command(commands: Commands) -> None:
     """Add the command to the command line: an option for every reader."""
-    parser = commands.add_parser("test", help="test sets: FakeClue, GenImage's val, others")
+    parser = commands.add_parser(
+        "test", help="test sets: FakeClue, GenImage's val, others, your own"
+    )
     for name in READERS:
         parser.add_argument(f"--{name}", type=Path, nargs="+", metavar="ROOT")
+    add_reader_options(parser)
     add_build_options(parser)
     parser.set_defaults(run=run)
 
@@ -26,7 +30,7 @@ def run(args: argparse.Namespace) -> None:
     """Build the data set."""
     run_build(
         args,
-        sources=sources_of(args, list(READERS), "test"),
+        sources=with_reader_options(args, sources_of(args, list(READERS), "test")),
         title="fake-hr1: test images",
         description=DESCRIPTION,
         split="test",

@@ -4,7 +4,8 @@ import re
 from pathlib import PurePosixPath
 
 IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".jp2", ".ppm"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+    | {".avif", ".jp2", ".ppm", ".pgm"}
 )
 NOT_AN_IMAGE = "the file name has no image suffix"
 OUTSIDE = "the path leaves the root of the data set"

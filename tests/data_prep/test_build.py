@@ -47,7 +47,7 @@ def roots(tmp_path_factory) -> tuple[Path, Path]:
 
 def build_sft(roots: tuple[Path, Path], out: Path, *options: str) -> Path:
     fakeclue, genimage = map(str, roots)
-    own = ["--num_proc", "1", "--rows_per_shard", "5", *options]
+    own = ["--num_proc", "1", "--rows_per_shard", "5", "--no-audit", *options]
     run(["sft", "--fakeclue", fakeclue, "--genimage", genimage, "--output_dir", str(out), *own])
     return out
 
@@ -157,7 +157,8 @@ def test_card_tells_counts_terms_command_and_hash(sft, roots):
         counts = Counter(row[column] for row in rows.values())
         assert f"- {column}: " + ", ".join(f"{k} {n}" for k, n in sorted(counts.items())) in card
     assert "CC BY-NC-SA 4.0" in card.split("---")[1]  # in the YAML header
-    assert f"python -m data_prep sft --fakeclue {roots[0]} --genimage {roots[1]}" in card
+    assert "    python -m data_prep sft --no-audit --fakeclue" in card
+    assert f"--fakeclue {roots[0]} --genimage {roots[1]} --output_dir {sft}" in card
     assert json.loads((sft / "build.json").read_text())["manifest_hash"] in card
     assert "Chameleon (Fake-HR1, Sec. 3): 1" in card
 
@@ -191,7 +192,18 @@ def test_bytes_do_not_depend_on_processes_or_listing_order(sft, roots, tmp_path,
 
 def test_a_question_depends_on_id_and_seed_not_on_the_other_rows(sft, roots, tmp_path):
     out = tmp_path / "one"
-    run(["sft", "--fakeclue", str(roots[0]), "--output_dir", str(out), "--rows_per_shard", "2"])
+    run(
+        [
+            "sft",
+            "--fakeclue",
+            str(roots[0]),
+            "--output_dir",
+            str(out),
+            "--rows_per_shard",
+            "2",
+            "--no-audit",
+        ]
+    )
     whole = rows_of(sft)
     for row_id, row in rows_of(out).items():
         assert row == whole[row_id]
@@ -202,7 +214,7 @@ def test_a_question_depends_on_id_and_seed_not_on_the_other_rows(sft, roots, tmp
 
 @pytest.mark.parametrize(("share", "expected"), [("0", {"simple"}), ("1", {"hard"})])
 def test_rl_rows_are_fakeclues_with_questions_of_both_banks(roots, tmp_path, share, expected):
-    common = ["rl", "--fakeclue", str(roots[0]), "--output_dir"]
+    common = ["rl", "--no-audit", "--fakeclue", str(roots[0]), "--output_dir"]
     run([*common, str(tmp_path / "share"), "--hard_share", share])
     rows = rows_of(tmp_path / "share")
     assert {row["question_bank"] for row in rows.values()} == expected
@@ -213,7 +225,7 @@ def test_rl_rows_are_fakeclues_with_questions_of_both_banks(roots, tmp_path, sha
 def test_half_of_the_rl_rows_are_hard_by_default(tmp_path):
     entries = [fakeclue_entry(f"doc/real/{n}.jpg", 1, "Even print.") for n in range(200)]
     root = make_fakeclue(tmp_path / "fc", entries=entries)
-    run(["rl", "--fakeclue", str(root), "--output_dir", str(tmp_path / "rl")])
+    run(["rl", "--fakeclue", str(root), "--output_dir", str(tmp_path / "rl"), "--no-audit"])
     rows = rows_of(tmp_path / "rl").values()
     n_hard = sum(row["question_bank"] == "hard" for row in rows)
     assert 70 < n_hard < 130
@@ -225,7 +237,18 @@ def test_half_of_the_rl_rows_are_hard_by_default(tmp_path):
 def test_the_test_split_has_every_image_once_with_chameleon_tagged(roots, tmp_path):
     out = tmp_path / "test"
     fakeclue, genimage = map(str, roots)
-    run(["test", "--fakeclue", fakeclue, "--genimage", genimage, "--output_dir", str(out)])
+    run(
+        [
+            "test",
+            "--fakeclue",
+            fakeclue,
+            "--genimage",
+            genimage,
+            "--output_dir",
+            str(out),
+            "--no-audit",
+        ]
+    )
     rows = rows_of(out, "test")
     assert len(rows) == len(FAKECLUE_ENTRIES) + 3 * 2 * 2
     assert Counter(row["source"] for row in rows.values())["chameleon"] == 1
@@ -243,7 +266,7 @@ def test_broken_and_missing_images_are_left_out_listed_and_not_replaced(tmp_path
     (folder / "b.jpg").unlink()
     (folder / "c.jpg").write_bytes(b"")
     (folder / "d.png").write_text("not an image")
-    run(["sft", "--fakeclue", str(root), "--output_dir", str(tmp_path / "out")])
+    run(["sft", "--fakeclue", str(root), "--output_dir", str(tmp_path / "out"), "--no-audit"])
     assert list(rows_of(tmp_path / "out")) == ["fakeclue/train/doc/real/e.jpg"]
     assert {row_id[-5:]: reason for row_id, reason in dropped_of(tmp_path / "out").items()} == {
         "a.jpg": "the image file is truncated or corrupt",
@@ -262,7 +285,7 @@ def test_images_open_upright_and_rgb_whatever_they_were(tmp_path):
     (folder / "n2_1.JPEG").write_bytes(encoded(pixels(2, 30, 20).convert("CMYK")))
     (folder / "n3_1.JPEG").write_bytes(encoded(pixels(3, 30, 20).convert("L")))
     (folder / "n4_1.png").write_bytes(encoded(pixels(4, 30, 20).convert("RGBA"), "PNG"))
-    run(["sft", "--genimage", str(root), "--output_dir", str(tmp_path / "out")])
+    run(["sft", "--genimage", str(root), "--output_dir", str(tmp_path / "out"), "--no-audit"])
     dataset = load(tmp_path / "out")
     images = {row["id"][-9:]: row["images"][0] for row in dataset}  # type: ignore[index]
     assert {image.mode for image in images.values()} == {"RGB"}
@@ -282,7 +305,7 @@ def test_two_entries_with_one_id_give_one_row_or_none(tmp_path):
         fakeclue_entry("doc/real/c.jpg", 1, "Even print."),
     ]
     root = make_fakeclue(tmp_path / "fc", entries=entries)
-    run(["sft", "--fakeclue", str(root), "--output_dir", str(tmp_path / "out")])
+    run(["sft", "--fakeclue", str(root), "--output_dir", str(tmp_path / "out"), "--no-audit"])
     assert sorted(i[-5:] for i in rows_of(tmp_path / "out")) == ["a.jpg", "c.jpg"]
     lines = (tmp_path / "out" / "dropped.jsonl").read_text().splitlines()
     reasons = Counter(json.loads(line)["reason"] for line in lines)
@@ -297,7 +320,18 @@ def test_path_storage_names_the_files_and_holds_only_what_must_be_written_anew(t
     folder = root / "ADM/imagenet_ai_0508_adm/train/nature"
     save(folder / "n5_5.png", pixels(5).convert("RGBA"))
     out = tmp_path / "out"
-    run(["sft", "--genimage", str(root), "--output_dir", str(out), "--image_storage", "path"])
+    run(
+        [
+            "sft",
+            "--genimage",
+            str(root),
+            "--output_dir",
+            str(out),
+            "--image_storage",
+            "path",
+            "--no-audit",
+        ]
+    )
     table = pq.read_table(out / "data").to_pylist()
     for row in table:
         image = row["images"][0]
@@ -360,4 +394,4 @@ def _ids(path: Path) -> list[str]:
 
 def test_nothing_to_build_from_is_an_error(tmp_path):
     with pytest.raises(UserError, match="no data set is given"):
-        run(["sft", "--output_dir", str(tmp_path / "out")])
+        run(["sft", "--output_dir", str(tmp_path / "out"), "--no-audit"])

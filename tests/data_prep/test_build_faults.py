@@ -20,7 +20,7 @@ from tests.data_prep.trees import FAKECLUE_ENTRIES, fakeclue_entry, make_fakeclu
 
 
 def sft(root: Path, out: Path, *options: str) -> None:
-    common = ["--output_dir", str(out), "--num_proc", "1", "--rows_per_shard", "4"]
+    common = ["--output_dir", str(out), "--num_proc", "1", "--rows_per_shard", "4", "--no-audit"]
     run(["sft", "--genimage", str(root), *common, *options])
 
 
@@ -63,7 +63,7 @@ def descendants(pid: int) -> list[int]:
 def test_a_build_killed_again_and_again_gives_the_bytes_of_an_undisturbed_one(tmp_path):
     root = make_genimage(tmp_path / "gi", n_images=150, size=(200, 200))  # 900 rows
     out = tmp_path / "out"
-    options = ["--output_dir", str(out), "--num_proc", "2", "--rows_per_shard", "60"]
+    options = ["--output_dir", str(out), "--num_proc", "2", "--rows_per_shard", "60", "--no-audit"]
     command = [sys.executable, "-m", "data_prep", "sft", "--genimage", str(root), *options]
     data = building_of(out) / "set" / "data"
     n_seen = 0
@@ -240,12 +240,12 @@ def test_no_rows_left_is_an_error_that_says_why(tmp_path):
     root = make_fakeclue(tmp_path / "fc", entries=entries)
     out = str(tmp_path / "out")
     with pytest.raises(UserError, match="nothing but the verdict: 1"):
-        run(["sft", "--fakeclue", str(root), "--output_dir", out])
+        run(["sft", "--fakeclue", str(root), "--output_dir", out, "--no-audit"])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["fc"]
     root = make_fakeclue(tmp_path / "broken", entries=[FAKECLUE_ENTRIES[0]])
     next(root.rglob("*.png")).write_bytes(b"none")
     with pytest.raises(UserError, match=r"no rows are left: .*known format: 1"):
-        run(["sft", "--fakeclue", str(root), "--output_dir", out])
+        run(["sft", "--fakeclue", str(root), "--output_dir", out, "--no-audit"])
     assert not Path(out).exists()
 
 
@@ -270,7 +270,7 @@ def test_a_name_that_is_no_text_is_dropped_and_listed(genimage, tmp_path):
 def test_a_killed_process_of_the_pool_is_told(tmp_path, monkeypatch):
     root = make_genimage(tmp_path / "gi", n_images=150, size=(200, 200))
     out = tmp_path / "out"
-    options = ["--output_dir", str(out), "--num_proc", "2", "--rows_per_shard", "60"]
+    options = ["--output_dir", str(out), "--num_proc", "2", "--rows_per_shard", "60", "--no-audit"]
     command = [sys.executable, "-m", "data_prep", "sft", "--genimage", str(root), *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     data = building_of(out) / "set" / "data"

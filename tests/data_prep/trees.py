@@ -76,7 +76,7 @@ def make_fakeclue(
     entries: Iterable[Mapping[str, Any]] = FAKECLUE_ENTRIES,
     nesting: str = "{split}",
 ) -> Path:
-    """Make FakeClue's layout: ``data_json/`` and the images in the folder that ``nesting`` names."""
+    """Make FakeClue's layout: ``data_json/``, images in the folder that ``nesting`` names."""
     entries = list(entries)
     json_file = root / "data_json" / f"{split}.json"
     json_file.parent.mkdir(parents=True, exist_ok=True)

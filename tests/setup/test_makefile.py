@@ -10,7 +10,7 @@ import pytest
 
 VERBS = (
     *("help", "setup", "data", "sft", "filter", "grpo", "eval", "score", "demo", "demo-base"),
-    *("test", "test-unit", "smoke", "lint", "format", "typecheck"),
+    *("bench-data", "test", "test-unit", "smoke", "lint", "format", "typecheck"),
 )
 DOCUMENTS = ("README.md", "PAPER.md", "launch/README.md", ".ci/run")
 SCORE_VARIABLES = ("PREDICTIONS=predictions.jsonl", "OUT=scores")
@@ -59,6 +59,17 @@ def test_stage_takes_configuration_and_further_options(root, verb):
     command = make(root, "-n", verb, *options).stdout
     assert f"recipes/configs/demo/{verb}.yaml" in command
     assert "--model_name_or_path m/x --dataset_name d/x --learning_rate 5e-4" in command
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ("demo", "-m data_prep demo --output_dir data/demo --seed 1"),
+        ("fake_hr1_7b", "-m data_prep all --config recipes/configs/fake_hr1_7b/data.yaml --seed 1"),
+    ],
+)
+def test_data_follows_the_configuration(root, config, expected):
+    assert expected in make(root, "-n", "data", f"CONFIG={config}", "ARGS=--seed 1").stdout
 
 
 @pytest.mark.parametrize(

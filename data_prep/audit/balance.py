@@ -43,7 +43,7 @@ def association(table: dict[str, dict[str, int]]) -> dict[str, float] | None:
     counts = counts[counts.sum(axis=1) > 0]
     if len(counts) < 2 or (counts.sum(axis=0) == 0).any():
         return None
-    result = chi2_contingency(counts, correction=False)
+    result: Any = chi2_contingency(counts, correction=False)  # scipy's type hides its fields
     # min(rows, columns) - 1 is 1: there are two labels.
     return {
         "cramers_v": float(np.sqrt(result.statistic / counts.sum())),

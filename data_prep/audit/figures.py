@@ -95,7 +95,7 @@ def plot_by_label(
     for axis, (name, values) in zip(axes.ravel(), panels.items(), strict=False):
         known = values[np.isfinite(values)]
         # The largest 0.5 % would squeeze all others into one bar; they are put into the last one.
-        low, high = known.min(), np.quantile(known, 0.995)
+        low, high = float(known.min()), float(np.quantile(known, 0.995))
         axis.hist(
             [np.clip(values[chosen & np.isfinite(values)], low, high) for chosen in (~fake, fake)],
             bins=_bins(known, low, high),

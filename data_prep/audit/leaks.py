@@ -11,15 +11,18 @@ from rewards.labels import LABELS
 
 TRAINING_SPLIT = "train"
 EXACT, NEAR = "exact", "near"
+REPEATED, CONTRADICTING = "repeated", "contradicting"
 
 
 @dataclass(frozen=True)
 class Leak:
-    """A training row whose picture is in a set that must stay unseen.
+    """A training row that should not be there.
 
     Attributes:
         row: Its number in the corpus.
-        kind: "exact" (equal pixels) or "near".
+        kind: "exact" (equal pixels) or "near": its picture is in a set that must stay unseen.
+            "repeated": equal pixels are in an earlier row of its split. "contradicting": they are
+            in a row of the other label.
         other: Number of the first row that shows the same picture there.
     """
 
@@ -76,7 +79,8 @@ def _within(corpus: Corpus, kinds: dict[str, _Members], part: int) -> dict[str, 
         "n_rows": int((corpus.part_number == part).sum()),
     }
     for kind, members in kinds.items():
-        code = np.where(members.part == part, members.fake.astype(int), len(LABELS))
+        in_part = np.asarray(members.part == part)
+        code = np.where(in_part, members.fake.astype(int), len(LABELS))
         by_label = members.counts(code, len(LABELS) + 1)[:, : len(LABELS)]
         several = by_label[by_label > 1]
         result[kind] = {
@@ -91,7 +95,8 @@ def _between_labels(corpus: Corpus, kinds: dict[str, _Members]) -> dict[str, Any
     """Count the groups that hold real and fake rows, and the rows of each part in them."""
     result = {}
     for kind, members in kinds.items():
-        mixed = (members.counts(members.fake.astype(int), 2) > 0).all(axis=1)
+        counts = members.counts(members.fake.astype(int), 2)
+        mixed = (counts[:, 0] > 0) & (counts[:, 1] > 0)
         rows = members.rows[mixed[members.group]]
         by_part = np.bincount(corpus.part_number[rows], minlength=len(corpus.parts))
         result[kind] = {
@@ -109,7 +114,8 @@ def _between_parts(corpus: Corpus, kinds: dict[str, _Members]) -> list[dict[str,
     for first in range(n_parts):
         for second in range(n_parts):
             # Two sets that only serve as a yardstick are not compared with each other.
-            if first == second or corpus.part_sets[first] > 0 < corpus.part_sets[second]:
+            both_others = corpus.part_sets[first] > 0 and corpus.part_sets[second] > 0
+            if first == second or both_others:
                 continue
             exact, near = (
                 int(c[c[:, second] > 0, first].sum()) for c in (counts[EXACT], counts[NEAR])
@@ -182,6 +188,31 @@ def find_leaks(corpus: Corpus, groups: Groups) -> list[Leak]:
                 if row not in found or (found[row].kind, kind) == (NEAR, EXACT):
                     found[row] = leak
     return [found[row] for row in sorted(found)]
+
+
+def find_repeats(corpus: Corpus, groups: Groups) -> list[Leak]:
+    """Return the rows of the audited set whose very pixels are in its split before.
+
+    Of a picture with both labels, every row: nobody knows which label is right. Near duplicates are
+    kept: frames of one film are no fault.
+    """
+    own = np.flatnonzero(corpus.set_number == 0)
+    key = groups.picture[own] * len(corpus.parts) + corpus.part_number[own]
+    _, first, inverse, size = np.unique(
+        key, return_index=True, return_inverse=True, return_counts=True
+    )
+    fake = corpus.is_fake[own].astype(int)
+    first_of = np.full((len(size), len(LABELS)), -1, np.int64)  # by picture and label
+    backwards = np.arange(len(own))[::-1]  # the earliest row is written last
+    first_of[inverse[backwards], fake[backwards]] = backwards
+    found = []
+    for i in np.flatnonzero(size[inverse] > 1).tolist():
+        contrary = first_of[inverse[i], 1 - fake[i]]
+        if contrary >= 0:
+            found.append(Leak(int(own[i]), CONTRADICTING, int(own[contrary])))
+        elif first[inverse[i]] != i:
+            found.append(Leak(int(own[i]), REPEATED, int(own[first[inverse[i]]])))
+    return found
 
 
 def group_examples(

@@ -46,8 +46,9 @@ def load_measurements(folder: DatasetFolder, num_proc: int) -> pa.Table:
     Raises:
         UserError: A label is none of ``LABELS``.
     """
-    kept = {shard.path: _read_kept(folder, shard) for shard in folder.shards}
-    missing = [shard for shard in folder.shards if kept[shard.path] is None]
+    found = {shard.path: _read_kept(folder, shard) for shard in folder.shards}
+    missing = [shard for shard in folder.shards if found[shard.path] is None]
+    kept = {path: table for path, table in found.items() if table is not None}
     kept.update(_measure_shards(folder, missing, num_proc))
     tables = []
     for number, shard in enumerate(folder.shards):

@@ -159,6 +159,6 @@ def _bias_table(biases: dict[str, Any]) -> list[dict[str, Any]]:
     for entry in biases["auc"]:
         line = lines.setdefault(entry["source"], {"source": entry["source"], "cells": []})
         line["cells"].append(entry)
-    first, *others = lines.values() if lines else [None]
+    first, others = list(lines.values())[:1], list(lines.values())[1:]
     others.sort(key=lambda line: (-max(c["auc"] for c in line["cells"]), line["source"]))
-    return [line for line in (first, *others) if line is not None]
+    return first + others

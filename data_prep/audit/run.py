@@ -22,7 +22,16 @@ from data_prep.audit.findings import (
     unreadable_findings,
 )
 from data_prep.audit.groups import find_groups
-from data_prep.audit.leaks import Leak, find_leaks, summarise
+from data_prep.audit.leaks import (
+    CONTRADICTING,
+    EXACT,
+    NEAR,
+    REPEATED,
+    Leak,
+    find_leaks,
+    find_repeats,
+    summarise,
+)
 from data_prep.audit.limits import TokenLimits
 from data_prep.audit.near import MAX_DISTANCE
 from data_prep.audit.report import Report, write_report
@@ -31,6 +40,12 @@ from rewards.errors import UserError
 from rewards.files import write_text
 
 LEAKS_FILE = "leaks.jsonl"
+REASONS = {
+    EXACT: "leak: the same pixels are in {other_part}",
+    NEAR: "leak: a near duplicate is in {other_part}",
+    REPEATED: "repeated: the same pixels are in an earlier row",
+    CONTRADICTING: "contradicting: the same pixels have the other label, too",
+}
 
 
 @dataclass(frozen=True)
@@ -73,8 +88,8 @@ class AuditResult:
 
     Attributes:
         findings: Warnings first.
-        leaks: Training rows that show a picture which must stay unseen: one record a row, with
-            ``id``, ``part``, ``kind``, ``other_id`` and ``other_part``.
+        leaks: Training rows that should not be there, see ``data_prep.audit.leaks.Leak``: one
+            record a row and reason, with ``id``, ``part``, ``kind``, ``other_id``, ``other_part``.
         numbers: The content of ``audit.json``.
         output_dir: Where the pages are.
     """
@@ -127,7 +142,7 @@ def audit_build(
             *balance_findings(balance, int((corpus.set_number == 0).sum())),
         ]
     )
-    records = _leak_records(corpus, leaks)
+    records = _leak_records(corpus, leaks + find_repeats(corpus, groups))
     numbers = _numbers(corpus, options, summary, biases, balance, unreadable, findings)
     report = Report(corpus, tuple(findings), numbers, _figures(corpus, biases, texts, pictures))
     target = Path(output_dir) if output_dir is not None else corpus.folders[0].audit_dir
@@ -147,8 +162,10 @@ def audit_build(
 
 def leaking_ids(result: AuditResult) -> dict[str, str]:
     """Return what ``--drop_leaks`` leaves out of the audited set: id to the reason."""
-    kinds = {"exact": "the same pixels are in", "near": "a near duplicate is in"}
-    return {leak["id"]: f"{kinds[leak['kind']]} {leak['other_part']}" for leak in result.leaks}
+    reasons: dict[str, str] = {}
+    for leak in result.leaks:  # a leak into another set is the weightier reason, and comes first
+        reasons.setdefault(leak["id"], REASONS[leak["kind"]].format(**leak))
+    return reasons
 
 
 def _balance(

@@ -1,7 +1,7 @@
 """Small data sets for the tests of the audit."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +46,7 @@ def real_photographs(n: int) -> list[Image.Image]:
     return [decode(row) for row in read_images("test") if row["label"] == "real"][:n]
 
 
-def write_set(folder: Path, splits: dict[str, Iterable[Entry]], **changes: Any) -> Path:
+def write_set(folder: Path, splits: Mapping[str, Iterable[Entry]], **changes: Any) -> Path:
     """Write a data set folder as the builds do."""
     prompts = load_prompts()
     datasets = {}

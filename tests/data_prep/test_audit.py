@@ -142,9 +142,26 @@ def test_data_set_still_loads_with_the_audit_in_its_folder(audit):
 def test_leaking_ids_name_the_rows_to_drop_and_the_reason(audit):
     folder = audit[0]
     result = audit_build(folder / "train", [folder / "test"])
-    assert leaking_ids(result) == {f"real-{HOSTILE}-0": "the same pixels are in test/test"}
+    assert leaking_ids(result) == {f"real-{HOSTILE}-0": "leak: the same pixels are in test/test"}
     # A set that only serves as a yardstick is kept whole.
     assert list(leaking_ids(audit_build(folder / "test", [folder / "train"]))) == ["seen"]
+
+
+def test_repeated_and_contradicting_rows_are_dropped_too(tmp_path):
+    same, torn = encoded(picture(1)), encoded(picture(2))
+    entries = [
+        Entry("first", same, "real"),
+        Entry("again", same, "real"),
+        Entry("torn-real", torn, "real"),
+        Entry("torn-fake", torn, "fake"),
+        Entry("other", encoded(picture(3)), "fake"),
+    ]
+    result = audit_build(write_set(tmp_path / "set", {"train": entries}))
+    assert {i: reason.split(":")[0] for i, reason in leaking_ids(result).items()} == {
+        "again": "repeated",
+        "torn-real": "contradicting",
+        "torn-fake": "contradicting",
+    }
 
 
 def foreign(folder: Path, **columns) -> Path:

@@ -174,8 +174,8 @@ def make_trainer(
     training_args: GRPOConfig,
     model_args: ModelConfig,
     train_rows: Dataset,
-    eval_rows: Dataset | None,
     callbacks: Sequence[TrainerCallback],
+    eval_rows: Dataset | None = None,
 ) -> HybridGRPOTrainer:
     """Return TRL's trainer with vLLM, the three rewards and the log.
 
@@ -235,7 +235,7 @@ def main() -> None:
     rules = rules_for(args.hybrid_reward(), sorted(set(train_rows["question_bank"])))
     watch = CollapseWatch(rules, args.collapse_window, args.stop_on_collapse)
     trainer = make_trainer(
-        args, training_args, model_args, train_rows, eval_rows, [agreement, watch]
+        args, training_args, model_args, train_rows, [agreement, watch], eval_rows
     )
     stop = StopOnSignal()
     trainer.add_callback(stop)

@@ -31,7 +31,7 @@ def n_image_tokens(processor: Any) -> int:
     ],
 )
 def test_trainer_and_vllm_read_the_limits_saved_with_the_checkpoint(
-    tmp_path: Path, limits: dict[str, int], n_tokens: int
+    tmp_path: Path, limits: dict[str, Any], n_tokens: int
 ) -> None:
     from vllm.transformers_utils.processor import cached_get_processor
 

@@ -22,6 +22,7 @@ from rewards.errors import UserError, run_cli
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = Path("recipes/configs")
+DEMO_CONFIGS = ("demo", "smoke")
 BASE_MODEL = CONFIGS / "demo" / "base_model"
 DATA_INPUTS = (Path("data_prep/embedded"), Path("data_prep/prompts.yaml"))
 PYTHON = (sys.executable, "-m")
@@ -116,9 +117,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--run_dir", type=Path, help="default: runs/<config>, -seed<S> if not 0")
     parser.add_argument("--data_dir", type=Path, help="default: data/<config>")
     args = parser.parse_args()
-    if not (ROOT / CONFIGS / args.config_name / "grpo.yaml").is_file():
-        there = sorted(path.parent.name for path in (ROOT / CONFIGS).glob("*/grpo.yaml"))
-        raise UserError(f"there is no configuration {args.config_name!r}; expected one of {there}.")
+    if args.config_name not in DEMO_CONFIGS:
+        raise UserError(
+            f"there is no configuration {args.config_name!r} of the embedded set; expected one of "
+            f"{list(DEMO_CONFIGS)}."
+        )
     suffix = f"-seed{args.seed}" if args.seed else ""
     args.run_dir = args.run_dir or Path("runs") / f"{args.config_name}{suffix}"
     args.data_dir = args.data_dir or Path("data") / args.config_name

@@ -4,6 +4,9 @@ Everything is a function of how many real and fake images have each distinct sco
 bootstrap round is a set of weights on the sorted scores and nothing is sorted again.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -63,10 +66,14 @@ def ranking_rounds(
     order, starts, is_fake = _sorted(label, p_fake)
     n_units = int(number.max()) + 1
     number = number[order]
-    parts = [
-        _of_weights(starts, is_fake, drawn[:, number])
-        for drawn in times_drawn(n_units, n_bootstrap, np.random.default_rng(seed), len(label))
-    ]
+    draws = times_drawn(n_units, n_bootstrap, np.random.default_rng(seed), len(label))
+    # NumPy lets go of the interpreter while it computes, so threads share the rounds; a few at a
+    # time, or all draws would be in memory at once.
+    n_threads = os.cpu_count() or 1
+    parts = []
+    with ThreadPoolExecutor(n_threads) as pool:
+        while some := list(islice(draws, n_threads)):
+            parts += pool.map(lambda drawn: _of_weights(starts, is_fake, drawn[:, number]), some)
     return dict(zip(_NAMES, np.concatenate(parts, axis=1), strict=True))
 
 
@@ -97,14 +104,13 @@ def _of_weights(starts: np.ndarray, is_fake: np.ndarray, weights: np.ndarray) ->
 
     Weights and ``is_fake`` are in the order of descending score.
     """
-    if len(starts) < weights.shape[1]:
-        fakes = np.add.reduceat(weights * is_fake, starts, axis=1)
-        reals = np.add.reduceat(weights, starts, axis=1) - fakes
-    else:
-        fakes = weights * is_fake
-        reals = weights - fakes
-    hits = np.cumsum(fakes, axis=1)  # called fake at each threshold: [rows, distinct scores]
-    alarms = np.cumsum(reals, axis=1)
+    hits = np.cumsum(weights * is_fake, axis=1)  # called fake at each threshold
+    alarms = np.cumsum(weights, axis=1) - hits
+    if len(starts) < weights.shape[1]:  # equal scores are called alike
+        ends = np.append(starts[1:], weights.shape[1]) - 1
+        hits, alarms = np.take(hits, ends, axis=1), np.take(alarms, ends, axis=1)
+    fakes = np.diff(hits, axis=1, prepend=0)  # [rows, distinct scores]
+    reals = np.diff(alarms, axis=1, prepend=0)
     n_fake, n_real = hits[:, -1], alarms[:, -1]
     with np.errstate(invalid="ignore", divide="ignore"):  # rounds without a class
         # Pairs of a fake and a real image that ranks as high or higher; ties count by half.

@@ -12,26 +12,14 @@ import pyarrow.parquet as pq
 from data_prep.audit.folder import DatasetFolder, Shard, class_names, encoded_image, iter_rows
 from data_prep.audit.streaming import row_groups, run_pool
 from data_prep.image_check import BadImage, check_image
+from data_prep.shards import MEASUREMENT_SCHEMA
 from rewards.answer_format import parse_answer
 from rewards.errors import UserError
 from rewards.labels import LABELS
 
 WORDS = ("id", "label", "source", "generator", "category", "question_bank")
-SCHEMA = pa.schema(
-    [(name, pa.string()) for name in WORDS]
-    + [
-        ("format", pa.string()),
-        ("mode", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("n_bytes", pa.int64()),
-        ("jpeg_quality", pa.int32()),
-        ("pixel_hash", pa.binary(16)),
-        ("perceptual_hash", pa.uint64()),
-        ("reasoning_words", pa.int32()),
-        ("unreadable", pa.string()),  # why the image could not be measured; null where it could
-    ]
-)
+# Why an image could not be measured stands in one more column; null where it could.
+SCHEMA = MEASUREMENT_SCHEMA.append(pa.field("unreadable", pa.string()))
 UNKNOWN = "unknown"
 CONTENT_KEY = b"measured_content"
 FOOTER_BYTES = 1 << 20

@@ -9,7 +9,6 @@ goes on from its last whole checkpoint.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from recipes.collapse_watch import CollapseWatch, rules_for
 from recipes.completions_table import TablesCompletions
 from recipes.config import parse
 from recipes.generation import prepare_engine
+from recipes.grpo_arguments import GRPOArguments, load_training_rows
 from recipes.image_tokens import ImageTokenGRPOTrainer, vision_token_ban
 from recipes.inspection import StopsOnBadCompletions, StopsOnBadLoss
 from recipes.interruption import StopOnSignal, exit_if_interrupted
@@ -41,8 +41,8 @@ from recipes.sampling_agreement import SamplingAgreement
 from recipes.vllm_on_cpu import prepare_colocated_engine
 from recipes.vlm import attention_implementation, check_model, load_processor
 from recipes.world import check_world
-from rewards import NEUTRAL_BANK, HybridReward, accuracy_reward, format_reward
-from rewards.errors import UserError, run_cli
+from rewards import accuracy_reward, format_reward
+from rewards.errors import run_cli
 from rewards.files import write_json
 
 PLOTTED = [
@@ -70,65 +70,6 @@ PLOTTED = [
 ]
 
 
-@dataclass
-class GRPOArguments:
-    """What is not in TRL's GRPOConfig and ModelConfig."""
-
-    dataset_name: str = field(metadata={"help": "Data set folder or hub id: what the filter kept."})
-    train_split: str = field(default="train", metadata={"help": "Split to train on."})
-    eval_dataset_name: str | None = field(
-        default=None, metadata={"help": "Data set for the validation reward; none: no validation."}
-    )
-    eval_split: str = field(default="validation", metadata={"help": "Its split."})
-    hard_bank: str = field(
-        default="require_thinking",
-        metadata={"help": "Hybrid reward on hard questions; see rewards/hybrid.py."},
-    )
-    neutral_bank: str = field(
-        default="neutral",
-        metadata={"help": "Hybrid reward on neutral questions: neutral, pass_rate or gain."},
-    )
-    enough_right: float = field(
-        default=0.6, metadata={"help": "pass_rate: thinking is wanted below this share, 0 to 1."}
-    )
-    thinking_gain: float = field(
-        default=0.2, metadata={"help": "gain: thinking is wanted if it adds more than this share."}
-    )
-    guard_reasoning: bool = field(
-        default=True, metadata={"help": "Reasoning in form only earns nothing; false: the paper."}
-    )
-    max_ratio_deviation: float = field(
-        default=0.05,
-        metadata={"help": "Alarm when a step's mean ratio is further from 1."},
-    )
-    max_logp_difference: float = field(
-        default=0.03, metadata={"help": "Alarm when a step's mean |log-prob. gap| is larger."}
-    )
-    stop_on_alarm: bool = field(
-        default=False, metadata={"help": "End the run at an alarm; default: warn."}
-    )
-    collapse_window: int = field(
-        default=10, metadata={"help": "Logs that the collapse watch averages over."}
-    )
-    stop_on_collapse: bool = field(
-        default=False, metadata={"help": "End the run when a mode dies out; default: warn."}
-    )
-    completions_every: int = field(
-        default=20, metadata={"help": "Steps between tables of completions; 0: none."}
-    )
-    restart: bool = field(default=False, metadata={"help": "Throw away what output_dir holds."})
-
-    def hybrid_reward(self) -> HybridReward:
-        """Return the hybrid reward as set."""
-        return HybridReward(
-            hard_bank=self.hard_bank,
-            neutral_bank=self.neutral_bank,
-            guard_reasoning=self.guard_reasoning,
-            enough_right=self.enough_right,
-            thinking_gain=self.thinking_gain,
-        )
-
-
 class HybridGRPOTrainer(
     ResumesWeights,
     StopsOnBadLoss,
@@ -137,36 +78,6 @@ class HybridGRPOTrainer(
     ImageTokenGRPOTrainer,
 ):
     """TRL's GRPOTrainer with the fixes that Qwen2.5-VL needs; see the modules of its parents."""
-
-
-def load_training_rows(args: GRPOArguments) -> Dataset:
-    """Return the rows to train on, with the filter's pass rates where the reward needs them.
-
-    Raises:
-        UserError: As ``load_rows``; or the image is to decide, and no question is neutral or a pass
-            rate is missing.
-    """
-    columns = args.hybrid_reward().pass_rate_columns
-    rows = load_rows(args.dataset_name, args.train_split, SAMPLING_COLUMNS)
-    if not columns:
-        return rows
-    is_neutral = [bank == NEUTRAL_BANK for bank in rows["question_bank"]]
-    problem = "" if any(is_neutral) else "has no neutral question"
-    for name in columns if any(is_neutral) else ():
-        if name not in rows.column_names:
-            problem = f"lacks the column {name!r}"
-            break
-        elif any(
-            neutral and rate is None for neutral, rate in zip(is_neutral, rows[name], strict=True)
-        ):
-            problem = f"has neutral rows without a {name!r}"
-    if problem:
-        raise UserError(
-            f"neutral_bank is {args.neutral_bank!r}, and data set {args.dataset_name} {problem}. "
-            "Make it with the filter's --neutral_share 0.5 --measure both, or set "
-            "neutral_bank: neutral."
-        )
-    return rows
 
 
 def make_trainer(

@@ -18,7 +18,7 @@ from recipes.eval_plan import PlanArguments
 from recipes.eval_shards import ShardArguments
 from recipes.filter import FilterArguments
 from recipes.generation import EngineArguments
-from recipes.grpo import GRPOArguments
+from recipes.grpo_arguments import GRPOArguments
 from recipes.sft import SFTArguments
 from rewards.errors import UserError
 

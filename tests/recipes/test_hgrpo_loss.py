@@ -16,7 +16,8 @@ from trl import GRPOConfig, ModelConfig
 
 from recipes.config import parse, read_yaml
 from recipes.demo import BASE_MODEL
-from recipes.grpo import GRPOArguments, make_trainer
+from recipes.grpo import make_trainer
+from recipes.grpo_arguments import GRPOArguments
 from rewards import accuracy_reward, format_reward, hybrid_reward
 from tests.recipes.conftest import small_rows
 

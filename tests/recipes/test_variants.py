@@ -10,7 +10,7 @@ from trl import GRPOConfig, ModelConfig
 from recipes.config import parse, read_yaml
 from recipes.filter import FilterArguments
 from recipes.generation import EngineArguments
-from recipes.grpo import GRPOArguments, load_training_rows
+from recipes.grpo_arguments import GRPOArguments, load_training_rows
 from rewards.errors import UserError
 from tests.recipes.conftest import small_rows
 

@@ -29,7 +29,8 @@ N_IMAGE_TOKENS = 16  # 112 x 112 pixels, 28 x 28 to a token
 
 def run_command(words: Sequence[str | Path]) -> str:
     """Run Python with ``words`` from the repository's root; return what it prints."""
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline"}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+    environment = {**inherited, "HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline"}
     done = subprocess.run(
         [sys.executable, *map(str, words)],
         cwd=ROOT,

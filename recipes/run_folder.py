@@ -94,6 +94,8 @@ def open_run(
     # wandb's own defaults would ask for an account and write beside the sources.
     os.environ.setdefault("WANDB_MODE", "offline")
     os.environ.setdefault("WANDB_DIR", str(output_dir))
+    # Else the pictures of an offline run's tables would wait for `wandb sync` in the home folder.
+    os.environ.setdefault("WANDB_DATA_DIR", str(Path(output_dir).resolve() / "wandb"))
     os.environ.setdefault("WANDB_PROJECT", "fake-hr1")
     if config["restart"]:
         shutil.rmtree(output_dir, ignore_errors=True)

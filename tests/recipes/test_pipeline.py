@@ -1,17 +1,20 @@
 """The real command lines at smoke size, vLLM included: one run of the demo, and what it leaves."""
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from datasets import load_dataset
+from PIL import Image
 from safetensors.torch import load_file
 from transformers import AutoProcessor
 
@@ -159,13 +162,20 @@ def test_grpo_writes_tables_of_completions(folder: Path) -> None:
             row = rows[record["id"]]
             assert all(record[name] == row[name] for name in ("question", "question_bank", "label"))
             assert record["accuracy_reward"] == float(record["verdict"] == record["label"])
-    # wandb, offline: the tables with their images lie in its folder
-    tables = [*run.rglob("files/media/table/completions_*.json")]
+    # wandb, offline: tables and pictures lie in the run folder, staged for `wandb sync`
+    images = dict(zip(kept["id"], kept["images"], strict=True))
+    # (wandb stages a file once for each mention of it)
+    staged = {path.read_bytes() for path in (run / "wandb/artifacts/staging").iterdir()}
+    documents = [json.loads(content) for content in staged if content.startswith(b"{")]
+    tables = [document for document in documents if "data" in document]
     assert len(tables) == 2
-    table = json.loads(tables[0].read_text())
-    assert table["columns"][0] == "image"
-    assert len(table["data"]) == config["per_device_train_batch_size"]
-    assert (tables[0].parents[2] / table["data"][0][0]["path"]).is_file()
+    pictures = {sha256(c).hexdigest(): c for c in staged if c.startswith(b"\x89PNG")}
+    for table in tables:
+        assert table["columns"][:3] == ["image", "step", "id"]
+        assert len(table["data"]) == config["per_device_train_batch_size"]
+        for image, _, row_id, *_ in table["data"]:
+            drawn = Image.open(io.BytesIO(pictures[image["sha256"]]))
+            assert drawn.tobytes() == images[row_id][0].convert("RGB").tobytes()
 
 
 def test_vllm_and_trainer_agree(folder: Path) -> None:

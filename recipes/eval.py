@@ -53,7 +53,7 @@ class EvalArguments:
     max_rows: int | None = field(default=None, metadata={"help": "First images only; none: all."})
     chunk_rows: int = field(default=256, metadata={"help": "Images asked between two saves."})
     seed: int = field(default=0, metadata={"help": "Decides questions and samples, with the id."})
-    n_bootstrap: int = field(default=1000, metadata={"help": "Rounds for the 95 % intervals."})
+    n_bootstrap: int = field(default=1000, metadata={"help": "Rounds for the 95 %% intervals."})
     bootstrap_unit: str = field(
         default="id", metadata={"help": "id: draw images; source: draw sources with their images."}
     )

@@ -89,6 +89,17 @@ def pareto(points: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
+# What the numbers of a change mean (`recipes.robustness`).
+SETTINGS = {
+    "jpeg": "quality",
+    "webp": "quality",
+    "resize": "% of the sides",
+    "crop": "% of the sides",
+    "blur": "sigma, px",
+    "noise": "sigma of 255",
+}
+
+
 def split_variant(variant: str) -> tuple[str, float | None]:
     """Return family and strength of a change: "jpeg-50" is "jpeg" and 50."""
     found = _STRENGTH.fullmatch(variant)
@@ -136,15 +147,14 @@ def robustness(variants: Mapping[str, Mapping[str, Any]], unchanged: Mapping[str
                 linewidth=1.2,
                 label=bank,
             )
-        axis.set_title(shorten(family), loc="left")
+        setting = SETTINGS.get(family)
+        axis.set_title(f"{shorten(family)}: {setting}" if setting else shorten(family), loc="left")
         if len(places) <= 6:
             names = [f"{s:g}" if s is not None else "" for s, _ in members]
             axis.set_xticks(places, names)
         axis.margins(x=0.12)
     for row in axes:
         row[0].set_ylabel("accuracy, %")
-    for axis in axes[-1]:
-        axis.set_xlabel("setting")
     legend(figure, axes[0][0])
     return figure
 

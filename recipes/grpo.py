@@ -38,6 +38,7 @@ from recipes.run_folder import (
     resolved_config,
 )
 from recipes.sampling_agreement import SamplingAgreement
+from recipes.shared_images import SharesImages, SharesVision
 from recipes.vllm_on_cpu import prepare_colocated_engine
 from recipes.vlm import attention_implementation, check_model, load_processor
 from recipes.world import check_world
@@ -75,6 +76,8 @@ class HybridGRPOTrainer(
     StopsOnBadLoss,
     StopsOnBadCompletions,
     TablesCompletions,
+    SharesImages,
+    SharesVision,
     ImageTokenGRPOTrainer,
 ):
     """TRL's GRPOTrainer with the fixes that Qwen2.5-VL needs; see the modules of its parents."""
@@ -87,8 +90,9 @@ def make_trainer(
     train_rows: Dataset,
     callbacks: Sequence[TrainerCallback],
     eval_rows: Dataset | None = None,
-) -> HybridGRPOTrainer:
-    """Return TRL's trainer with vLLM, the three rewards and the log.
+    kind: type[Any] = HybridGRPOTrainer,
+) -> Any:
+    """Return TRL's trainer with vLLM, the three rewards and the log; its class is ``kind``.
 
     Pixel limits are the checkpoint's: vLLM reads them there, and both must see the same tokens.
     """
@@ -109,7 +113,7 @@ def make_trainer(
         "dtype": model_args.dtype,
         "attn_implementation": model_args.attn_implementation,
     }
-    trainer = HybridGRPOTrainer(
+    trainer = kind(
         model=model,
         reward_funcs=[accuracy_reward, format_reward, args.hybrid_reward()],
         args=training_args,

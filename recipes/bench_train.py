@@ -1,6 +1,6 @@
 """How fast the training recipes are, beside TRL's example scripts: ``make bench-train``.
 
-    make bench-train                                 about 15 minutes on 2 cores
+    make bench-train                                 about 20 minutes on 2 cores, after `make demo`
     make bench-train ARGS="--stages sft"             one stage
     make bench-train ARGS="--gpu true --model_name_or_path Qwen/Qwen2.5-VL-3B-Instruct"
 
@@ -27,6 +27,7 @@ from recipes.bench_train_data import mixed_rows, write_model
 from recipes.bench_train_ways import GPU_WAYS, GRPO_WAYS, SFT_WAYS, BenchArguments, run_way
 from recipes.config import parse
 from recipes.run_folder import package_versions
+from recipes.vlm import check_model
 from rewards.errors import UserError, run_cli
 from rewards.files import write_json, write_text
 
@@ -112,6 +113,8 @@ def losses_agree(own: dict[str, dict[str, Any]]) -> str:
         pairs += [(own["ours"]["losses"][0], stock["losses"][0])]
         worst = max(_apart(*pair) for pair in pairs)
         what = "the loss of a batch, and that of the first step beside stock, differ by"
+    if not any(way["losses"][0] for way in own.values()):
+        return "every loss is 0: NOTHING WAS COMPARED; take a model that earns rewards."
     return f"{what} {worst:.1e} at most: {'the same' if worst < SAME_LOSS else 'NOT THE SAME'}."
 
 
@@ -158,6 +161,7 @@ def plot(results: Sequence[dict[str, Any]], path: Path) -> None:
 def main() -> None:
     """Measure every way and report; as a child, run one."""
     (args,) = parse((BenchArguments,))
+    check_model(args.model_name_or_path)
     folder = Path(args.output_dir)
     rows_folder = folder / "rows"
     if args.way not in (None, "None"):

@@ -1,6 +1,7 @@
 """Rows of mixed image sizes for ``make bench-train``, made of the embedded photographs' crops."""
 
 import io
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from PIL import Image
 from data_prep.embedded import decode, photograph_ranges, read_images, reasoning_of
 from data_prep.prompts import load_prompts
 from data_prep.rows import ROW_FEATURES, make_row
-from recipes.demo import BASE_MODEL
 from recipes.vlm import load_processor
 from rewards import QUESTION_BANKS
 
@@ -76,13 +76,14 @@ def _mosaic(
 def write_model(model: str, max_pixels: int, folder: Path) -> str:
     """Write ``model`` with another pixel limit into ``folder``: trainer and vLLM read it there.
 
-    A model that is not the demo's is returned as it is.
+    A model of the hub is returned as it is.
     """
-    if Path(model) != BASE_MODEL:
+    if not Path(model).is_dir():
         return model
     folder.mkdir(parents=True, exist_ok=True)
     processor: Any = load_processor(model, max_pixels=max_pixels)
     processor.save_pretrained(folder)
-    for name in ("config.json", "generation_config.json", "model.safetensors"):
-        (folder / name).write_bytes((Path(model) / name).read_bytes())
+    for source in ("config.json", "generation_config.json", "*.safetensors*"):
+        for path in Path(model).glob(source):
+            shutil.copy(path, folder)
     return str(folder)

@@ -43,7 +43,9 @@ WORKERS = {
 class BenchArguments:
     """What is trained, and how long."""
 
-    model_name_or_path: str = field(metadata={"help": "The demo's base model, or another."})
+    model_name_or_path: str = field(
+        metadata={"help": "A checkpoint that answers: without a reward GRPO has no loss."}
+    )
     output_dir: str = field(metadata={"help": "Gets bench_train.json, .md and .png."})
     n_rows: int = field(default=256, metadata={"help": "Of SFT; an epoch warms up, one is timed."})
     batch_size: int = field(default=8, metadata={"help": "Of SFT, as TRL's script has it."})
@@ -77,6 +79,7 @@ GRPO_WAYS = {
     "stock - prefix caching": ("no_prefix",),
     "stock + 4 steps a generation": ("steps",),
     "ours": ("recipe",),
+    "ours + 4 steps a generation": ("recipe", "steps"),
 }
 GPU_WAYS = {"ours + sleep mode": ("recipe", "sleep")}
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from datasets.fingerprint import Hasher
 from PIL import Image
 from torch.utils.data import Sampler
 from transformers.trainer_pt_utils import get_length_grouped_indices
@@ -51,27 +52,37 @@ class LengthGroups(Sampler[int]):
         return (row for group in shuffled for row in group)
 
 
-def row_lengths(rows: Dataset, processor: Any) -> list[int]:
-    """Return about how many tokens each row has; the images' are counted, not decoded."""
+def row_lengths(rows: Dataset, processor: Any, n_processes: int = 1) -> list[int]:
+    """Return about how many tokens each row has; the images' are counted, not decoded.
+
+    Kept in the cache of ``datasets``, under the rows' and the image limits' fingerprint.
+    """
     rule = processor.image_processor
-    sizes: dict[tuple[int, int], int] = {}
-
-    def length(row: dict[str, Any]) -> dict[str, int]:
-        total = 0
-        for image in row["images"]:
-            with Image.open(io.BytesIO(image["bytes"] or Path(image["path"]).read_bytes())) as head:
-                width, height = head.size
-            if (width, height) not in sizes:
-                patches = rule.get_number_of_image_patches(height, width, {"crop_to_patches": True})
-                sizes[width, height] = patches
-            total += sizes[width, height] // getattr(rule, "merge_size", 1) ** 2
-        turns = [*row["prompt"], *row.get("completion", [])]
-        characters = sum(len(turn["content"]) for turn in turns)
-        return {"length": total + characters // CHARACTERS_PER_TOKEN}
-
+    # Qwen's processors count patches, InternVL's tiles.
+    merged = getattr(rule, "merge_size", None)
+    per_count = 1 / merged**2 if merged else processor.image_seq_length
+    limits = (type(rule).__name__, repr(rule.size), getattr(rule, "max_patches", None))
     kept = [name for name in ("images", "prompt", "completion") if name in rows.column_names]
     bare = undecoded(rows.select_columns(kept))
-    return bare.map(length, remove_columns=kept, desc="row lengths")["length"][:]
+    measured = bare.map(
+        lambda row: {"length": _length(row, rule, per_count)},
+        remove_columns=kept,
+        num_proc=n_processes if n_processes > 1 else None,
+        new_fingerprint=Hasher.hash(("length", rows._fingerprint, limits)),
+        desc="row lengths",
+    )
+    return measured["length"][:]
+
+
+def _length(row: dict[str, Any], rule: Any, per_count: float) -> int:
+    total = 0
+    for image in row["images"]:
+        with Image.open(io.BytesIO(image["bytes"] or Path(image["path"]).read_bytes())) as header:
+            width, height = header.size
+        count = rule.get_number_of_image_patches(height, width, {"crop_to_patches": True})
+        total += round(count * per_count)
+    turns = [*row["prompt"], *row.get("completion", [])]
+    return total + sum(len(turn["content"]) for turn in turns) // CHARACTERS_PER_TOKEN
 
 
 class GroupsByLength:
@@ -87,7 +98,10 @@ class GroupsByLength:
         if self.args.train_sampling_strategy != "group_by_length":
             return stock._get_train_sampler(train_dataset)
         if self._train_lengths is None:
-            self._train_lengths = row_lengths(self.train_dataset, self.processing_class)
+            with self.args.main_process_first(desc="row lengths"):
+                n_processes = max(1, self.args.dataloader_num_workers)
+                rows, processor = self.train_dataset, self.processing_class
+                self._train_lengths = row_lengths(rows, processor, n_processes)
         # What all processes compute at a time; not times the accumulation, whose steps then differ.
         together = self.args.train_batch_size * self.args.world_size
         return LengthGroups(self._train_lengths, together, self.args.seed)

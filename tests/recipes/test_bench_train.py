@@ -44,8 +44,8 @@ def test_rows_have_mixed_sizes_and_depend_on_the_seed_alone():
 )
 def test_what_is_not_reached_is_said(rate, wait, pass_loss, said):
     results = [
-        result("stock", 10.0, wait=0.3, pass_loss=2.0),
-        result("ours", rate, wait=wait, pass_loss=pass_loss),
+        result("stock", 10.0, wait=0.3, pass_loss=2.0, losses=[2.0]),
+        result("ours", rate, wait=wait, pass_loss=pass_loss, losses=[2.0]),
     ]
     sentences = "\n".join(verdicts(results))
     assert all(part in sentences for part in said), sentences
@@ -60,6 +60,11 @@ def test_losses_of_grpo_are_those_of_the_first_step_and_of_one_batch_twice():
     for changed in ({"losses": [0.51]}, {"loss_shared": 0.26}):
         other = {**ours, **changed}
         assert "NOT THE SAME" in losses_agree({"stock": stock, "ours": other})
+
+
+def test_losses_that_are_all_zero_are_no_comparison():
+    ways = {name: result(name, 1.0, stage="grpo", losses=[0.0]) for name in ("stock", "ours")}
+    assert "NOTHING WAS COMPARED" in losses_agree(ways)
 
 
 def test_medians_are_over_the_turns_of_a_way():

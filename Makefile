@@ -37,11 +37,11 @@ ifeq ($(N_GPUS),0)
 export TORCHDYNAMO_DISABLE ?= 1
 endif
 
-.PHONY: help setup data bench-data check sft filter grpo eval pipeline status cancel bench-eval score compare report demo demo-base \
+.PHONY: help setup data bench-data check sft filter grpo eval pipeline status cancel bench-eval bench-train score compare report demo demo-base \
         test test-unit test-slurm smoke lint format typecheck
 
 help:  ## list the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup:  ## make .venv with the pinned versions (every verb below does it when needed)
 	@launch/setup.sh
@@ -80,6 +80,9 @@ cancel: setup  ## end the jobs of a submitted run (CONFIG, RUN)
 
 bench-eval: setup  ## images a second of the evaluation, beside plain transformers (CONFIG, MODEL, DATA, ARGS)
 	$(PY) -m recipes.bench_eval --config $(CONFIGS)/bench_eval.yaml $(CHOICES) $(ARGS)
+
+bench-train: setup  ## SFT samples/s and GRPO steps/s, beside TRL's example scripts (CONFIG, ARGS; --gpu true)
+	$(PY) -m recipes.bench_train --config $(CONFIGS)/bench_train.yaml $(ARGS)
 
 score: setup  ## metrics from a predictions file (PREDICTIONS, OUT)
 	@$(if $(and $(PREDICTIONS),$(OUT)),,echo "error: make score PREDICTIONS=<file.jsonl> OUT=<folder>" >&2; exit 2)

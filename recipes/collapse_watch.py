@@ -66,6 +66,10 @@ def rules_for(reward: HybridReward, banks: Iterable[str]) -> list[Rule]:
         # a blind one says it of none (0) or of all (1).
         Rule(VERDICT_BALANCE, "below", 0.2, "the verdict drifts to 'real' on any image", True),
         Rule(VERDICT_BALANCE, "above", 0.8, "the verdict drifts to 'fake' on any image", True),
+        # Long before that: by three tenths of where the run began. What one seed of the demo lost
+        # (fake recall from 76 to 57 %, while hardly a real image was called fake) is beyond.
+        Rule(VERDICT_BALANCE, "below", 0.7, "the verdict moves towards 'real'", relative=True),
+        Rule(VERDICT_BALANCE, "above", 1.3, "the verdict moves towards 'fake'", relative=True),
         Rule("completions/clipped_ratio", "above", 0.5, "most answers are cut off by the limit"),
         Rule("entropy", "below", 0.1, "the policy hardly varies its answers", relative=True),
         Rule("kl", "above", 0.5, "the policy is far from the one it started from"),

@@ -14,6 +14,7 @@ import numpy as np
 import wandb
 from PIL import Image
 
+from recipes.image_sizing import decode
 from recipes.partial import append_chunk
 from rewards import parse_answer
 from rewards.completions import completion_text
@@ -99,6 +100,6 @@ class TablesCompletions:
         if self._index_by_id is None:
             ids = self.train_dataset["id"]
             self._index_by_id = {row_id: index for index, row_id in enumerate(ids)}
-        image = self.train_dataset[self._index_by_id[row_id]]["images"][0].convert("RGB")
+        image = decode(self.train_dataset[self._index_by_id[row_id]]["images"][0]).convert("RGB")
         image.thumbnail((IMAGE_PX, IMAGE_PX))
         return image

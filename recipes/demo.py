@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from recipes.config import read_yaml
 from recipes.demo_report import METHODS, write_report
 from recipes.stages import Stage, StageRunner
 from rewards.errors import UserError, run_cli
@@ -72,7 +73,9 @@ class Demo:
 
     def _training(self, recipe: str, model: Path, rows: Path, needs: tuple[str, ...]) -> Stage:
         folder = self.run / recipe
-        options = {"dataset_name": rows, "seed": self.seed}
+        options: dict[str, Path | str | int] = {"dataset_name": rows, "seed": self.seed}
+        if "eval_dataset_name" in read_yaml(CONFIGS / self.config / f"{recipe}.yaml"):
+            options["eval_dataset_name"] = self.data / "sft"
         return self._stage(recipe, recipe, needs, folder / "summary.json", model, folder, **options)
 
     def _sampling(

@@ -16,13 +16,12 @@ from datasets import Dataset
 from transformers import TrainerCallback
 from trl import GRPOConfig, ModelConfig, get_peft_config
 
-from data_prep.loading import SAMPLING_COLUMNS, load_rows
 from recipes.adapters import save_whole_model
 from recipes.collapse_watch import CollapseWatch, rules_for
 from recipes.completions_table import TablesCompletions
 from recipes.config import parse
 from recipes.generation import prepare_engine
-from recipes.grpo_arguments import GRPOArguments, load_training_rows
+from recipes.grpo_arguments import GRPOArguments, load_training_rows, load_validation_rows
 from recipes.image_tokens import ImageTokenGRPOTrainer, vision_token_ban
 from recipes.inspection import StopsOnBadCompletions, StopsOnBadLoss
 from recipes.interruption import StopOnSignal, exit_if_interrupted
@@ -38,6 +37,7 @@ from recipes.run_folder import (
     resolved_config,
 )
 from recipes.sampling_agreement import SamplingAgreement
+from recipes.shared_images import SharesImages, SharesVision
 from recipes.vllm_on_cpu import prepare_colocated_engine
 from recipes.vlm import attention_implementation, check_model, load_processor
 from recipes.world import check_world
@@ -47,6 +47,7 @@ from rewards.files import write_json
 
 PLOTTED = [
     "reward",
+    "eval_reward",
     "rewards/accuracy_reward/mean",
     "rewards/format_reward/mean",
     "rewards/hybrid_reward/mean",
@@ -75,6 +76,8 @@ class HybridGRPOTrainer(
     StopsOnBadLoss,
     StopsOnBadCompletions,
     TablesCompletions,
+    SharesImages,
+    SharesVision,
     ImageTokenGRPOTrainer,
 ):
     """TRL's GRPOTrainer with the fixes that Qwen2.5-VL needs; see the modules of its parents."""
@@ -87,8 +90,9 @@ def make_trainer(
     train_rows: Dataset,
     callbacks: Sequence[TrainerCallback],
     eval_rows: Dataset | None = None,
-) -> HybridGRPOTrainer:
-    """Return TRL's trainer with vLLM, the three rewards and the log.
+    kind: type[Any] | None = None,
+) -> Any:
+    """Return TRL's trainer with vLLM, the three rewards and the log; of class ``kind``, if given.
 
     Pixel limits are the checkpoint's: vLLM reads them there, and both must see the same tokens.
     """
@@ -109,7 +113,7 @@ def make_trainer(
         "dtype": model_args.dtype,
         "attn_implementation": model_args.attn_implementation,
     }
-    trainer = HybridGRPOTrainer(
+    trainer = (kind or HybridGRPOTrainer)(
         model=model,
         reward_funcs=[accuracy_reward, format_reward, args.hybrid_reward()],
         args=training_args,
@@ -131,11 +135,7 @@ def main() -> None:
     check_model(model_args.model_name_or_path)
     model_args.attn_implementation = attention_implementation(model_args.attn_implementation)
     train_rows = load_training_rows(args)
-    eval_rows = (
-        load_rows(args.eval_dataset_name, args.eval_split, SAMPLING_COLUMNS)
-        if args.eval_dataset_name
-        else None
-    )
+    eval_rows = load_validation_rows(args)
     output_dir = Path(training_args.output_dir)
     with training_args.main_process_first(local=False):
         if training_args.process_index == 0:

@@ -19,6 +19,9 @@ class GRPOArguments:
         default=None, metadata={"help": "Data set for the validation reward; none: no validation."}
     )
     eval_split: str = field(default="validation", metadata={"help": "Its split."})
+    max_eval_rows: int | None = field(
+        default=None, metadata={"help": "Of these, spread over the split; none: all."}
+    )
     hard_bank: str = field(
         default="require_thinking",
         metadata={"help": "Hybrid reward on hard questions; see rewards/hybrid.py."},
@@ -66,6 +69,23 @@ class GRPOArguments:
             enough_right=self.enough_right,
             thinking_gain=self.thinking_gain,
         )
+
+
+def load_validation_rows(args: GRPOArguments) -> Dataset | None:
+    """Return the rows for the validation reward, evenly spread over the split; None for none.
+
+    Raises:
+        UserError: As ``load_rows``; or ``max_eval_rows`` is below 1.
+    """
+    if args.eval_dataset_name is None:
+        return None
+    rows = load_rows(args.eval_dataset_name, args.eval_split, SAMPLING_COLUMNS)
+    if args.max_eval_rows is None or args.max_eval_rows >= len(rows):
+        return rows
+    if args.max_eval_rows < 1:
+        raise UserError(f"max_eval_rows is {args.max_eval_rows}; set it to 1 or more, or to null.")
+    n = args.max_eval_rows
+    return rows.select([index * len(rows) // n for index in range(n)])
 
 
 def load_training_rows(args: GRPOArguments) -> Dataset:

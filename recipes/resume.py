@@ -16,6 +16,7 @@ from peft import PeftModel
 from trl import SFTTrainer
 
 from recipes.inspection import StopsOnBadLoss
+from recipes.length_grouping import GroupsByLength
 
 torch.serialization.register_package(
     0,
@@ -43,5 +44,8 @@ class ResumesWeights:
         model.load_state_dict(saved.state_dict())
 
 
-class ResumableSFTTrainer(ResumesWeights, StopsOnBadLoss, SFTTrainer):
-    """``SFTTrainer`` that resumes with its weights and stops at a loss that is no number."""
+class ResumableSFTTrainer(ResumesWeights, StopsOnBadLoss, GroupsByLength, SFTTrainer):
+    """``SFTTrainer`` that resumes with its weights and stops at a loss that is no number.
+
+    Its ``group_by_length`` counts image tokens.
+    """

@@ -11,6 +11,7 @@ A run that was killed goes on from its last whole checkpoint when started again.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from transformers import AutoModelForImageTextToText
 from trl import ModelConfig, SFTConfig, get_peft_config
@@ -18,9 +19,11 @@ from trl import ModelConfig, SFTConfig, get_peft_config
 from data_prep.loading import TRAINING_COLUMNS, load_rows
 from recipes.adapters import save_whole_model
 from recipes.config import parse
+from recipes.image_sizing import presized
 from recipes.interruption import StopOnSignal, exit_if_interrupted
 from recipes.master_weights import check_master_weights
 from recipes.model_card import write_model_card
+from recipes.patch_embedding import use_linear_patch_embedding
 from recipes.plots import plot_log
 from recipes.resume import ResumableSFTTrainer
 from recipes.run_folder import (
@@ -60,6 +63,9 @@ class SFTArguments:
     chat_template_file: str | None = field(
         default=None, metadata={"help": "Jinja file in the place of the model's chat template."}
     )
+    presize_images: bool = field(
+        default=False, metadata={"help": "Shrink images to max_pixels once, before training."}
+    )
     train_vision: bool = field(default=True, metadata={"help": "Train the vision tower too."})
     restart: bool = field(default=False, metadata={"help": "Throw away what output_dir holds."})
 
@@ -77,11 +83,23 @@ def main() -> None:
         if training_args.process_index == 0:
             open_run(output_dir, resolved_config(args, training_args, model_args), train_rows)
 
+    processor: Any = load_processor(
+        str(model_args.model_name_or_path),
+        args.min_pixels,
+        args.max_pixels,
+        args.max_tiles,
+        args.chat_template_file,
+    )
+    if args.presize_images:
+        with training_args.main_process_first(desc="images are shrunk"):
+            n_processes = max(1, training_args.dataloader_num_workers)
+            train_rows = presized(train_rows, processor.image_processor, n_processes)
     model = AutoModelForImageTextToText.from_pretrained(
         model_args.model_name_or_path,
         dtype=model_args.dtype,
         attn_implementation=model_args.attn_implementation,
     )
+    use_linear_patch_embedding(model)
     if not args.train_vision:
         for module in vision_modules(model):
             module.requires_grad_(False)
@@ -90,13 +108,7 @@ def main() -> None:
         args=training_args,
         train_dataset=train_rows,
         eval_dataset=eval_rows or None,
-        processing_class=load_processor(
-            model_args.model_name_or_path,
-            args.min_pixels,
-            args.max_pixels,
-            args.max_tiles,
-            args.chat_template_file,
-        ),
+        processing_class=processor,
         peft_config=get_peft_config(model_args),
         callbacks=[JsonlLogger()],
     )

@@ -10,6 +10,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 from trl import GRPOConfig, ModelConfig, SFTConfig
 
 from recipes.bench_eval import BenchArguments
+from recipes.bench_train_ways import BenchArguments as BenchTrainArguments
 from recipes.config import parse, read_yaml
 from recipes.demo_base import BaseArguments
 from recipes.endpoint import EndpointArguments
@@ -31,12 +32,13 @@ CLASSES = {
     "grpo": (GRPOArguments, GRPOConfig, ModelConfig),
     "eval": (EvalArguments, PlanArguments, ShardArguments, EndpointArguments, EngineArguments),
     "bench_eval": (BenchArguments, EngineArguments),
+    "bench_train": (BenchTrainArguments,),
     "base": (BaseArguments, SFTConfig),
 }
 # What a run is called and what it reads and writes; everything else needs its reason.
 PLAIN_KEYS = {"model_name_or_path", "dataset_name", "output_dir", "run_name", "seed"}
 NEEDED = "model_name_or_path: m\ndataset_name: d\noutput_dir: o\n"
-SOURCE = re.compile(r"#.*\b(paper|ours|smoke|authors)\b")
+SOURCE = re.compile(r"#.*\b(paper|ours|smoke|authors|TRL)\b")
 ACCELERATE_FILES = sorted((CONFIGS.parents[1] / "launch" / "accelerate").glob("*.yaml"))
 ON_CPU = ("--use_cpu", "true")  # a configuration for GPUs is refused where there is none
 

@@ -4,8 +4,10 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -144,6 +146,18 @@ def test_grpo_logs_each_step(folder: Path) -> None:
         assert all(length is None or 1 <= length <= 64 for length in lengths)
 
 
+def test_grpo_validates_and_names_the_best_checkpoint(folder: Path) -> None:
+    run = folder / "run" / "grpo"
+    rewards = {line["step"]: line["eval_reward"] for line in read_log(run) if "eval_reward" in line}
+    assert list(rewards) == [2, 3]  # transformers validates after the last step, too
+    assert all(0.0 <= reward <= 1.0 for reward in rewards.values())
+    best = max(rewards, key=lambda step: rewards[step])
+    summary = read_json(run / "summary.json")
+    assert summary["best_checkpoint"] == f"checkpoint-{best}"
+    assert summary["best_metric"] == rewards[best]
+    assert (run / f"checkpoint-{best}" / "model.safetensors").is_file()
+
+
 def test_grpo_writes_tables_of_completions(folder: Path) -> None:
     run = folder / "run" / "grpo"
     config = read_yaml(CONFIGS / "grpo.yaml")
@@ -191,6 +205,7 @@ def test_image_token_fix_in_a_real_engine(folder: Path) -> None:
     words = ["--config", CONFIGS / "grpo.yaml", "--model_name_or_path", folder / "run" / "sft"]
     words += ["--dataset_name", folder / "run" / "filter" / "kept", "--output_dir", out]
     words += ["--max_steps", "2", "--learning_rate", "0", "--save_strategy", "no"]
+    words += ["--eval_strategy", "no", "--eval_dataset_name", folder / "data" / "sft"]
     script = Path(__file__).with_name("count_image_tokens.py")
     run_command([script, folder / "counts.json", *words])
     fixed, stock = json.loads((folder / "counts.json").read_text())
@@ -248,6 +263,41 @@ def test_finished_demo_does_no_work_again(folder: Path) -> None:
     assert read_json(folder / "run" / "stages.json") == before
 
 
+def test_killed_filter_goes_on_with_the_rows_that_are_missing(folder: Path, tmp_path: Path) -> None:
+    """SIGKILL in vLLM's own process, after the first rows were saved."""
+    whole, out = folder / "run" / "filter", tmp_path / "filter"
+    config = read_json(whole / "run.json")["config"]
+    words = ["-m", "recipes.filter", "--config", CONFIGS / "filter.yaml", "--output_dir", out]
+    words += ["--dataset_name", config["dataset_name"]]
+    words += ["--model_name_or_path", config["model_name_or_path"]]
+    shard = out / "shards" / "00000-of-00001.jsonl"
+    with (tmp_path / "printed").open("w") as printed:
+        started = subprocess.Popen(
+            [sys.executable, *map(str, words)],
+            cwd=ROOT,
+            env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
+            stdout=printed,
+            stderr=printed,
+            start_new_session=True,
+        )
+        try:
+            while started.poll() is None and not (shard.is_file() and shard.stat().st_size):
+                time.sleep(0.02)
+        finally:
+            if started.poll() is None:
+                os.killpg(started.pid, signal.SIGKILL)  # its engine has processes of its own
+            started.wait()
+    assert started.returncode == -signal.SIGKILL, (tmp_path / "printed").read_text()[-2000:]
+    assert not (out / "pass_rates.jsonl").exists()
+    before = shard.read_bytes()
+    n_saved, n_asks = len(before.splitlines()), 2 * config["max_rows"]
+    assert 0 < n_saved < n_asks
+    assert f"{n_asks} of {n_asks} questions" in (tmp_path / "printed").read_text()
+    run_command(words)
+    assert shard.read_bytes().startswith(before)
+    assert (out / "pass_rates.jsonl").read_bytes() == (whole / "pass_rates.jsonl").read_bytes()
+
+
 def test_killed_sft_goes_on_to_the_same_weights(folder: Path, tmp_path: Path) -> None:
     """As after a kill while the last checkpoint was written: that one is passed over."""
     whole, out = folder / "run" / "sft", tmp_path / "sft"
@@ -277,6 +327,7 @@ def test_killed_grpo_goes_on_as_if_undisturbed(folder: Path, tmp_path: Path) -> 
     config = read_json(whole / "run.json")["config"]
     words = ["-m", "recipes.grpo", "--config", CONFIGS / "grpo.yaml", "--output_dir", out]
     words += ["--dataset_name", config["dataset_name"]]
+    words += ["--eval_dataset_name", config["eval_dataset_name"]]
     run_command([*words, "--model_name_or_path", config["model_name_or_path"]])
     old, new = ([line for line in read_log(run) if "reward" in line] for run in (whole, out))
     assert [line["step"] for line in new] == [1, 2, 3]

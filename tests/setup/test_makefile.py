@@ -22,7 +22,16 @@ VERBS = (
         "report",
         "compare",
     ),
-    *("pipeline", "status", "cancel", "bench-eval", "bench-data", "demo", "demo-base"),
+    *(
+        "pipeline",
+        "status",
+        "cancel",
+        "bench-eval",
+        "bench-train",
+        "bench-data",
+        "demo",
+        "demo-base",
+    ),
     *("test", "test-unit", "test-slurm", "smoke", "lint", "format", "typecheck"),
 )
 DOCUMENTS = ("README.md", "PAPER.md", "launch/README.md", ".ci/run")

@@ -5,7 +5,8 @@ sizes differ by a factor of ten in tokens; ``train_sampling_strategy: group_by_l
 one length side by side. transformers' own sampler wants token counts in a column, which a data set
 of images does not have, draws from the global generator, so that a run that goes on would see
 another order, and hands out each block from long to short. This one counts image tokens from the
-file's header, depends on seed and epoch alone, and shuffles the batches.
+sizes that the builder measured, or from the files' headers; depends on seed and epoch alone; and
+shuffles the batches.
 """
 
 import io
@@ -13,15 +14,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset
-from datasets.fingerprint import Hasher
+from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import Sampler
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
+from recipes.checks.row_files import RowFiles
 from recipes.image_sizing import undecoded
 
+Sizes = NDArray[np.int64]
 CHARACTERS_PER_TOKEN = 4  # as in recipes/budget/tokens.py: an estimate will do to sort by
 
 
@@ -52,37 +56,58 @@ class LengthGroups(Sampler[int]):
         return (row for group in shuffled for row in group)
 
 
-def row_lengths(rows: Dataset, processor: Any, n_processes: int = 1) -> list[int]:
-    """Return about how many tokens each row has; the images' are counted, not decoded.
+def measured_sizes(path: str, split: str) -> Sizes | None:
+    """Return width and height of each image, shape (n, 2), as the builder measured them.
 
-    Kept in the cache of ``datasets``, under the rows' and the image limits' fingerprint.
+    None where there are no ``measurements/``: then every image's header has to be read, which for
+    two million images embedded in Parquet means reading all of them once.
     """
-    rule = processor.image_processor
-    # Qwen's processors count patches, InternVL's tiles.
-    merged = getattr(rule, "merge_size", None)
-    per_count = 1 / merged**2 if merged else processor.image_seq_length
-    limits = (type(rule).__name__, repr(rule.size), getattr(rule, "max_patches", None))
+    if not Path(path).is_dir():
+        return None
+    files = RowFiles(path, split)
+    if not files.has_measurements:
+        return None
+    return np.concatenate([batch.sizes for batch in files.batches(["id"], None, 0)])
+
+
+def row_lengths(rows: Dataset, processor: Any, sizes: Sizes | None = None) -> list[int]:
+    """Return about how many tokens each row has; images are counted, not decoded.
+
+    Args:
+        rows: With one image each where ``sizes`` are given.
+        processor: Its image processor counts.
+        sizes: Width and height of each row's image, if known.
+    """
     kept = [name for name in ("images", "prompt", "completion") if name in rows.column_names]
-    bare = undecoded(rows.select_columns(kept))
-    measured = bare.map(
-        lambda row: {"length": _length(row, rule, per_count)},
-        remove_columns=kept,
-        num_proc=n_processes if n_processes > 1 else None,
-        new_fingerprint=Hasher.hash(("length", rows._fingerprint, limits)),
-        desc="row lengths",
-    )
-    return measured["length"][:]
+    if sizes is not None:
+        kept.remove("images")
+    known: dict[tuple[int, int], int] = {}
+
+    def image_tokens(width: int, height: int) -> int:
+        if (width, height) not in known:
+            rule = processor.image_processor
+            n = rule.get_number_of_image_patches(height, width, {"crop_to_patches": True})
+            known[width, height] = n // getattr(rule, "merge_size", 1) ** 2
+        return known[width, height]
+
+    def length(row: dict[str, Any], index: int) -> dict[str, int]:
+        at = [header_size(i) for i in row["images"]] if sizes is None else [sizes[index].tolist()]
+        turns = [*row["prompt"], *row.get("completion", [])]
+        characters = sum(len(turn["content"]) for turn in turns)
+        images = sum(image_tokens(width, height) for width, height in at)
+        return {"length": images + characters // CHARACTERS_PER_TOKEN}
+
+    bare = rows.select_columns(kept)
+    bare = bare if sizes is not None else undecoded(bare)
+    found = bare.map(length, with_indices=True, remove_columns=kept, desc="row lengths")
+    return found["length"][:]
 
 
-def _length(row: dict[str, Any], rule: Any, per_count: float) -> int:
-    total = 0
-    for image in row["images"]:
-        with Image.open(io.BytesIO(image["bytes"] or Path(image["path"]).read_bytes())) as header:
-            width, height = header.size
-        count = rule.get_number_of_image_patches(height, width, {"crop_to_patches": True})
-        total += round(count * per_count)
-    turns = [*row["prompt"], *row.get("completion", [])]
-    return total + sum(len(turn["content"]) for turn in turns) // CHARACTERS_PER_TOKEN
+def header_size(stored: dict[str, Any]) -> tuple[int, int]:
+    """Return width and height from an image file's first bytes."""
+    source = io.BytesIO(stored["bytes"]) if stored["bytes"] else stored["path"]
+    with Image.open(source) as image:
+        return image.size
 
 
 class GroupsByLength:
@@ -91,6 +116,7 @@ class GroupsByLength:
     args: Any
     train_dataset: Any
     processing_class: Any
+    image_sizes: Sizes | None = None  # of the train data set's rows, if they are known
     _train_lengths: list[int] | None = None
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:

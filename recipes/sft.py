@@ -21,6 +21,7 @@ from recipes.adapters import save_whole_model
 from recipes.config import parse
 from recipes.image_sizing import presized
 from recipes.interruption import StopOnSignal, exit_if_interrupted
+from recipes.length_grouping import measured_sizes
 from recipes.master_weights import check_master_weights
 from recipes.model_card import write_model_card
 from recipes.patch_embedding import use_linear_patch_embedding
@@ -112,6 +113,8 @@ def main() -> None:
         peft_config=get_peft_config(model_args),
         callbacks=[JsonlLogger()],
     )
+    if training_args.train_sampling_strategy == "group_by_length":
+        trainer.image_sizes = measured_sizes(args.dataset_name, args.train_split)
     check_master_weights(trainer)
     # Qwen2.5-VL's class says that its forward takes no token count. Trainer then counts none, and
     # each device's mean weighs the same, however few its tokens: the loss would depend on how a

@@ -1,8 +1,11 @@
 """Images shrunk once give the processor, bit for bit, what the originals gave it."""
 
 import io
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from datasets import Dataset, Features, List
@@ -10,7 +13,7 @@ from PIL import Image
 
 from recipes.demo import BASE_MODEL
 from recipes.image_sizing import DECODED, decode, presized, seen_size, shrunk, undecoded
-from recipes.length_grouping import LengthGroups, row_lengths
+from recipes.length_grouping import LengthGroups, measured_sizes, row_lengths
 from recipes.vlm import load_processor
 
 SIZES = [(640, 480), (500, 375), (225, 900), (448, 448), (100, 60), (1000, 31)]
@@ -63,7 +66,8 @@ def test_presized_rows_have_the_same_values_and_keep_small_files(processor):
     done = presized(rows, processor.image_processor)
     kept = [image["bytes"] for (image,) in undecoded(done)["images"]]
     assert [new == old["bytes"] for new, old in zip(kept, files, strict=True)] == [0, 1, 0]
-    for before, after in zip(rows, done, strict=True):
+    pairs: Any = zip(rows, done, strict=True)
+    for before, after in pairs:
         values = [
             processor.image_processor(row["images"], return_tensors="pt").pixel_values
             for row in (before, after)
@@ -82,7 +86,31 @@ def test_row_lengths_count_image_tokens(processor):
     rows = rows_of([stored(noise(448, 448)), stored(noise(112, 112)), stored(noise(3000, 2000))])
     large = np.prod(seen_size(processor.image_processor, 3000, 2000)) // 28**2
     text = 80 // 4
-    assert row_lengths(rows, processor) == [256 + text, 16 + text, large + text]
+    expected = [256 + text, 16 + text, large + text]
+    assert row_lengths(rows, processor) == expected
+    # Sizes that the builder measured: no image is touched.
+    broken = rows_of([{"bytes": b"no image", "path": None}] * 3)
+    sizes = np.array([(448, 448), (112, 112), (3000, 2000)])
+    assert row_lengths(broken, processor, sizes) == expected
+
+
+def test_sizes_are_read_where_the_builder_measured_them(tmp_path):
+    folder = tmp_path / "set"
+    (folder / "data").mkdir(parents=True)
+    (folder / "measurements").mkdir()
+    sizes = [(30, 20), (40, 10), (50, 60)]
+    for number, own in enumerate((sizes[:2], sizes[2:])):
+        name = f"train-{number:05d}-of-00002.parquet"
+        pq.write_table(pa.table({"id": [str(size) for size in own]}), folder / "data" / name)
+        widths, heights = zip(*own, strict=True)
+        measured = pa.table({"width": widths, "height": heights})
+        pq.write_table(measured, folder / "measurements" / name)
+    found = measured_sizes(str(folder), "train")
+    assert found is not None
+    assert found.tolist() == [list(size) for size in sizes]
+    (folder / "measurements" / name).unlink()
+    assert measured_sizes(str(folder), "train") is None
+    assert measured_sizes("some-hub/data-set", "train") is None
 
 
 def test_groups_are_of_one_length_seeded_by_epoch_and_complete():

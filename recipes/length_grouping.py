@@ -116,7 +116,7 @@ class GroupsByLength:
     args: Any
     train_dataset: Any
     processing_class: Any
-    image_sizes: Sizes | None = None  # of the train data set's rows, if they are known
+    image_sizes: Any = None  # `Sizes` of the train data set's rows, if they are known
     _train_lengths: list[int] | None = None
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:

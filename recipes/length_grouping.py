@@ -5,7 +5,7 @@ sizes differ by a factor of ten in tokens; ``train_sampling_strategy: group_by_l
 one length side by side. transformers' own sampler wants token counts in a column, which a data set
 of images does not have, draws from the global generator, so that a run that goes on would see
 another order, and hands out each block from long to short. This one counts image tokens from the
-sizes that the builder measured, or from the files' headers; depends on seed and epoch alone; and
+sizes that the builder measured, or from the files' headers; it depends on seed and epoch alone and
 shuffles the batches.
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
+from datasets.fingerprint import Hasher
 from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import Sampler
@@ -70,44 +71,52 @@ def measured_sizes(path: str, split: str) -> Sizes | None:
     return np.concatenate([batch.sizes for batch in files.batches(["id"], None, 0)])
 
 
-def row_lengths(rows: Dataset, processor: Any, sizes: Sizes | None = None) -> list[int]:
+def row_lengths(
+    rows: Dataset, processor: Any, n_processes: int = 1, sizes: Sizes | None = None
+) -> list[int]:
     """Return about how many tokens each row has; images are counted, not decoded.
 
     Args:
         rows: With one image each where ``sizes`` are given.
         processor: Its image processor counts.
+        n_processes: That read headers.
         sizes: Width and height of each row's image, if known.
     """
+    rule = processor.image_processor
+    # Qwen's processors count patches, InternVL's tiles.
+    merged = getattr(rule, "merge_size", None)
+    per_count = 1 / merged**2 if merged else processor.image_seq_length
+    limits = (type(rule).__name__, repr(rule.size), getattr(rule, "max_patches", None))
     kept = [name for name in ("images", "prompt", "completion") if name in rows.column_names]
     if sizes is not None:
         kept.remove("images")
-    known: dict[tuple[int, int], int] = {}
-
-    def image_tokens(width: int, height: int) -> int:
-        if (width, height) not in known:
-            rule = processor.image_processor
-            n = rule.get_number_of_image_patches(height, width, {"crop_to_patches": True})
-            known[width, height] = n // getattr(rule, "merge_size", 1) ** 2
-        return known[width, height]
-
-    def length(row: dict[str, Any], index: int) -> dict[str, int]:
-        at = [header_size(i) for i in row["images"]] if sizes is None else [sizes[index].tolist()]
-        turns = [*row["prompt"], *row.get("completion", [])]
-        characters = sum(len(turn["content"]) for turn in turns)
-        images = sum(image_tokens(width, height) for width, height in at)
-        return {"length": images + characters // CHARACTERS_PER_TOKEN}
-
     bare = rows.select_columns(kept)
-    bare = bare if sizes is not None else undecoded(bare)
-    found = bare.map(length, with_indices=True, remove_columns=kept, desc="row lengths")
-    return found["length"][:]
+    measured = (bare if sizes is not None else undecoded(bare)).map(
+        lambda row, index: {
+            "length": _length(row, None if sizes is None else sizes[index], rule, per_count)
+        },
+        with_indices=True,
+        remove_columns=kept,
+        num_proc=n_processes if n_processes > 1 else None,
+        new_fingerprint=Hasher.hash(("length", rows._fingerprint, limits)),
+        desc="row lengths",
+    )
+    return measured["length"][:]
 
 
-def header_size(stored: dict[str, Any]) -> tuple[int, int]:
-    """Return width and height from an image file's first bytes."""
-    source = io.BytesIO(stored["bytes"]) if stored["bytes"] else stored["path"]
-    with Image.open(source) as image:
-        return image.size
+def _length(row: dict[str, Any], size: Any, rule: Any, per_count: float) -> int:
+    sizes = [size.tolist()] if size is not None else [_header_size(i) for i in row["images"]]
+    total = 0
+    for width, height in sizes:
+        count = rule.get_number_of_image_patches(height, width, {"crop_to_patches": True})
+        total += round(count * per_count)
+    turns = [*row["prompt"], *row.get("completion", [])]
+    return total + sum(len(turn["content"]) for turn in turns) // CHARACTERS_PER_TOKEN
+
+
+def _header_size(image: dict[str, Any]) -> tuple[int, int]:
+    with Image.open(io.BytesIO(image["bytes"]) if image["bytes"] else image["path"]) as header:
+        return header.size
 
 
 class GroupsByLength:
@@ -116,7 +125,7 @@ class GroupsByLength:
     args: Any
     train_dataset: Any
     processing_class: Any
-    image_sizes: Any = None  # `Sizes` of the train data set's rows, if they are known
+    image_sizes: Sizes | None = None  # of the train data set's rows, if they are known
     _train_lengths: list[int] | None = None
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
@@ -127,7 +136,7 @@ class GroupsByLength:
             with self.args.main_process_first(desc="row lengths"):
                 n_processes = max(1, self.args.dataloader_num_workers)
                 rows, processor = self.train_dataset, self.processing_class
-                self._train_lengths = row_lengths(rows, processor, n_processes)
+                self._train_lengths = row_lengths(rows, processor, n_processes, self.image_sizes)
         # What all processes compute at a time; not times the accumulation, whose steps then differ.
         together = self.args.train_batch_size * self.args.world_size
         return LengthGroups(self._train_lengths, together, self.args.seed)

@@ -91,7 +91,7 @@ def test_row_lengths_count_image_tokens(processor):
     # Sizes that the builder measured: no image is touched.
     broken = rows_of([{"bytes": b"no image", "path": None}] * 3)
     sizes = np.array([(448, 448), (112, 112), (3000, 2000)])
-    assert row_lengths(broken, processor, sizes) == expected
+    assert row_lengths(broken, processor, sizes=sizes) == expected
 
 
 def test_sizes_are_read_where_the_builder_measured_them(tmp_path):

@@ -47,7 +47,7 @@ setup:  ## make .venv with the pinned versions (every verb below does it when ne
 	@launch/setup.sh
 
 data: setup  ## the configuration's data sets; CONFIG=demo: the embedded one, to data/demo/{sft,rl,test}
-	$(PY) -m data_prep $(if $(wildcard $(CONFIGS)/data.yaml),all --config $(CONFIGS)/data.yaml,demo --output_dir data/demo) $(ARGS)
+	$(if $(filter slurm,$(LAUNCH)),$(SUBMIT),$(PY) -m data_prep $(if $(wildcard $(CONFIGS)/data.yaml),all --config $(CONFIGS)/data.yaml,demo --output_dir data/demo) $(ARGS))
 
 bench-data: setup  ## how fast data sets are built, beside imagefolder and a plain copy (ARGS)
 	$(PY) -m data_prep.bench $(ARGS)

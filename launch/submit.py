@@ -82,6 +82,7 @@ class Submission:
             "GPUS_PER_NODE": str(self.gpus_per_node),
             "ACCELERATE_FILE": f"launch/accelerate/{self.accelerate}.yaml",
             "MAX_REQUEUES": self.site["SITE_MAX_REQUEUES"],
+            "DATA_SET": stage.option("dataset_name"),
         }
         options = (
             *self._common_options(stage.name, "%j", self.gpus_per_node),

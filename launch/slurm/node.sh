@@ -6,6 +6,7 @@ source launch/slurm/common.sh
 # trainers set handlers of their own.
 trap '' USR1
 prepare_node
+stage_data
 # Words of the wrapper are to be split: "apptainer exec --nv image.sif".
 # shellcheck disable=SC2086
 exec ${SITE_WRAPPER:-} .venv/bin/accelerate launch --config_file "$ACCELERATE_FILE" \

@@ -63,8 +63,27 @@ def test_the_paper_s_data_are_one_stage_of_three_builds() -> None:
         "--config",
         "recipes/configs/fake_hr1_7b/data.yaml",
     )
-    assert stage.last_file == Path("data/fake_hr1_7b/test/README.md")
+    assert stage.last_file == Path("data/fake_hr1/test/README.md")
     assert not stage.whole
+
+
+@pytest.mark.parametrize("config", ["fake_hr1_7b", "qwen3_vl", "lora_7b", "demo", "smoke"])
+def test_the_stages_read_the_data_sets_that_the_data_stage_writes(config: str) -> None:
+    written = make_stage("data", config, RUN).folder
+    for name in ("sft", "filter", "eval"):
+        assert Path(make_stage(name, config, RUN).option("dataset_name")).parent == written
+
+
+def test_data_is_one_job_without_a_gpu() -> None:
+    (line,) = sbatch_lines("data")
+    assert " --ntasks=1 " in line
+    assert "gpus" not in line
+    assert line.endswith("launch/slurm/single.sbatch data_prep demo --output_dir data/demo")
+
+
+def test_nodes_are_told_which_data_set_to_copy() -> None:
+    assert "DATA_SET=data/demo/sft" in sbatch_lines("sft")[0]
+    assert "DATA_SET=runs/x/filter/kept" in sbatch_lines("grpo")[0]
 
 
 def test_site_settings_reach_sbatch() -> None:

@@ -19,8 +19,11 @@ ONE_A_GPU = $(if $(filter multi_gpu fsdp2 zero2 zero3,$(ACCELERATE)),--num_proce
 RUN_HERE = .venv/bin/accelerate launch --quiet --config_file launch/accelerate/$(ACCELERATE).yaml $(ONE_A_GPU)
 # LAUNCH=slurm submits instead of running here: NODES, RUN (folder of the run), DRY_RUN=1 prints only.
 LAUNCH ?= local
+# VLLM_NODES=1: GRPO's last node serves completions on VLLM_TP GPUs, the others train.
 NODES ?= 1
-SUBMIT = $(PY) -m launch.submit $@ --config_name $(CONFIG) --nodes $(NODES) $(if $(RUN),--run_dir $(RUN)) \
+VLLM_NODES ?= 0
+VLLM_TP ?= 4
+SUBMIT = $(PY) -m launch.submit $@ --config_name $(CONFIG) --nodes $(NODES) --vllm_nodes $(VLLM_NODES) --vllm_gpus $(VLLM_TP) $(if $(RUN),--run_dir $(RUN)) \
 	--accelerate $(if $(filter file,$(origin ACCELERATE)),multi_gpu,$(ACCELERATE)) \
 	$(if $(filter 1,$(DRY_RUN)),--dry_run) $(if $(strip $(CHOICES) $(ARGS)),--args "$(strip $(CHOICES) $(ARGS))")
 CHOICES = $(if $(MODEL),--model_name_or_path $(MODEL)) $(if $(DATA),--dataset_name $(DATA))

@@ -5,6 +5,9 @@
 Rows, lengths and G are those assumed in ``recipes.budget.paper``; hours rest on
 ``recipes.budget.assumptions``. Sending is taken to run beside the computing: a step takes the
 longer of the two, and then the writing of completions. Loading, saving and padding are left out.
+
+A ring over all GPUs enters and leaves a node once, so what leaves a node is what one GPU sends;
+NCCL runs a ring for each network port, and the ports share it. Within a node it goes over NVLink.
 """
 
 import sys
@@ -50,7 +53,8 @@ class Point:
         memory: Bytes of a GPU, an estimate.
         computing: Seconds a step.
         sent: Bytes that a GPU sends a step.
-        sending: Seconds a step.
+        sending: Seconds a step, a network port for each GPU.
+        sending_by_one_port: Seconds a step, one port a node.
         writing: Seconds a step in which vLLM writes completions.
         images: Bytes of images read a second, by all nodes together.
         steps: Of the whole run.
@@ -65,19 +69,25 @@ class Point:
     computing: float
     sent: float
     sending: float
+    sending_by_one_port: float
     writing: float
     images: float
     steps: float
 
     @property
     def step(self) -> float:
-        """Return the seconds of a step."""
+        """Return the seconds of a step, a port for each GPU."""
         return max(self.computing, self.sending) + self.writing
 
     @property
     def hours(self) -> float:
-        """Return the hours of the run."""
+        """Return the hours of the run, a port for each GPU."""
         return self.steps * self.step / 3600
+
+    @property
+    def hours_by_one_port(self) -> float:
+        """Return the hours of the run, one port a node."""
+        return self.steps * (max(self.computing, self.sending_by_one_port) + self.writing) / 3600
 
     def cells(self) -> list[str]:
         """Return the row of the table."""
@@ -90,16 +100,19 @@ class Point:
             f"{self.computing:.2f}",
             f"{self.sent / 1e9:.0f}",
             f"{self.sending:.2f}",
+            f"{self.sending_by_one_port:.2f}",
             f"{self.writing:.2f}",
             f"{self.step:.2f}",
             f"{self.images / 1e6:.0f}",
             f"{self.hours:.1f}",
+            f"{self.hours_by_one_port:.1f}",
         ]
 
 
 HEADER = (
     *("Stage", "Nodes", "Rows x micro batches", "Rows a step", "GiB a GPU", "Computing s"),
-    *("GB sent", "Sending s", "Writing s", "Step s", "Images MB/s", "Hours"),
+    *("GB sent", "Sending s: 8 ports", "1 port", "Writing s", "Step s"),
+    *("Images MB/s", "Hours: 8 ports", "1 port"),
 )
 
 
@@ -139,7 +152,6 @@ def _point(stage: str, nodes: int, size: ModelSize, rows: RowTokens) -> Point:
     per_gpu, micro = divide(wanted, n, 8 if grpo else 2)
     per_step = per_gpu * micro * n
     gpu, assumed = load_gpu(paper.GPU), Assumptions()
-    link = NVLINK if nodes == 1 else assumed.network
     placement = Placement("fsdp2", n, 2, True, micro, sync_each_batch=grpo)
     sent = step_traffic("fsdp2", size.total, size.trainable, n, micro, sync_each_batch=grpo).total
     if grpo:
@@ -157,7 +169,10 @@ def _point(stage: str, nodes: int, size: ModelSize, rows: RowTokens) -> Point:
     else:
         cost = sft_cost(size, rows, per_step, True, gpu, n, assumed)
         read, steps = per_step, (paper.DIRECT_ROWS + paper.REASONING_ROWS) / per_step
-    sending = sent / link
+    sending, by_one_port = sent / NVLINK, sent / NVLINK
+    if nodes > 1:
+        by_one_port = sent / assumed.network
+        sending = max(sending, by_one_port / GPUS_PER_NODE)
     step = max(cost.compute_seconds, sending) + cost.writing_seconds
     return Point(
         stage,
@@ -169,6 +184,7 @@ def _point(stage: str, nodes: int, size: ModelSize, rows: RowTokens) -> Point:
         cost.compute_seconds,
         sent,
         sending,
+        by_one_port,
         cost.writing_seconds,
         read * IMAGE_BYTES / step,
         steps,

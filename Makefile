@@ -19,8 +19,11 @@ ONE_A_GPU = $(if $(filter multi_gpu fsdp2 zero2 zero3,$(ACCELERATE)),--num_proce
 RUN_HERE = .venv/bin/accelerate launch --quiet --config_file launch/accelerate/$(ACCELERATE).yaml $(ONE_A_GPU)
 # LAUNCH=slurm submits instead of running here: NODES, RUN (folder of the run), DRY_RUN=1 prints only.
 LAUNCH ?= local
+# VLLM_NODES=1: GRPO's last node serves completions on VLLM_TP GPUs, the others train.
 NODES ?= 1
-SUBMIT = $(PY) -m launch.submit $@ --config_name $(CONFIG) --nodes $(NODES) $(if $(RUN),--run_dir $(RUN)) \
+VLLM_NODES ?= 0
+VLLM_TP ?= 4
+SUBMIT = $(PY) -m launch.submit $@ --config_name $(CONFIG) --nodes $(NODES) --vllm_nodes $(VLLM_NODES) --vllm_gpus $(VLLM_TP) $(if $(RUN),--run_dir $(RUN)) \
 	--accelerate $(if $(filter file,$(origin ACCELERATE)),multi_gpu,$(ACCELERATE)) \
 	$(if $(filter 1,$(DRY_RUN)),--dry_run) $(if $(strip $(CHOICES) $(ARGS)),--args "$(strip $(CHOICES) $(ARGS))")
 CHOICES = $(if $(MODEL),--model_name_or_path $(MODEL)) $(if $(DATA),--dataset_name $(DATA))
@@ -47,7 +50,7 @@ setup:  ## make .venv with the pinned versions (every verb below does it when ne
 	@launch/setup.sh
 
 data: setup  ## the configuration's data sets; CONFIG=demo: the embedded one, to data/demo/{sft,rl,test}
-	$(PY) -m data_prep $(if $(wildcard $(CONFIGS)/data.yaml),all --config $(CONFIGS)/data.yaml,demo --output_dir data/demo) $(ARGS)
+	$(if $(filter slurm,$(LAUNCH)),$(SUBMIT),$(PY) -m data_prep $(if $(wildcard $(CONFIGS)/data.yaml),all --config $(CONFIGS)/data.yaml,demo --output_dir data/demo) $(ARGS))
 
 bench-data: setup  ## how fast data sets are built, beside imagefolder and a plain copy (ARGS)
 	$(PY) -m data_prep.bench $(ARGS)

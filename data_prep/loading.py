@@ -5,6 +5,7 @@ from pathlib import Path
 
 from datasets import Dataset, load_dataset
 
+from data_prep.staging import staged
 from rewards import ALL_BANKS, LABELS
 from rewards.errors import UserError
 
@@ -15,6 +16,8 @@ TEST_COLUMNS = ("id", "images", "label")
 
 def load_rows(path: str | Path, split: str, columns: Sequence[str] = TRAINING_COLUMNS) -> Dataset:
     """Load one split of a data set folder (or hub id) and check it.
+
+    With ``FAKE_HR1_STAGE_DATA`` it is read from the node's own disk (``data_prep.staging``).
 
     Raises:
         UserError: The folder or the split is missing, a column of ``columns`` is missing, the split
@@ -44,7 +47,7 @@ def _load(path: str | Path, split: str) -> Dataset:
             "data/demo; a stage before this one writes the others."
         )
     try:
-        return load_dataset(str(path), split=split)
+        return load_dataset(str(staged(path)), split=split)
     except ValueError as error:
         raise UserError(
             f"data set {path} has no split {split!r} ({str(error).splitlines()[0]}). Name another "

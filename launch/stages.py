@@ -15,6 +15,7 @@ CONFIGS = Path("recipes/configs")
 STAGES = ("data", "sft", "filter", "grpo", "eval")
 TRAINED = ("sft", "grpo")  # on all GPUs of all nodes together
 SHARDED = ("filter", "eval")  # each GPU takes a share of the rows
+PAPER_DATA = (CONFIGS / "fake_hr1_7b" / "data.yaml", Path("data/fake_hr1"))  # of all sizes of model
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,15 @@ class Stage:
     def whole(self) -> bool:
         """Whether nothing is left to do."""
         return self.last_file.is_file()
+
+    def option(self, key: str) -> str:
+        """Return the value of an option: the command's last, else its YAML's; "" for none."""
+        places = [i for i, word in enumerate(self.command) if word == f"--{key}"]
+        if places:
+            return self.command[places[-1] + 1]
+        yaml_file = self.command[self.command.index("--config") + 1]
+        value = yaml.safe_load(Path(yaml_file).read_text(encoding="utf-8")).get(key)
+        return "" if value is None else str(value)
 
 
 def make_stage(name: str, config: str, run_dir: Path, arguments: tuple[str, ...] = ()) -> Stage:
@@ -77,9 +87,14 @@ def make_stage(name: str, config: str, run_dir: Path, arguments: tuple[str, ...]
 
 
 def _data_stage(config: str, arguments: tuple[str, ...]) -> Stage:
-    file = CONFIGS / config / "data.yaml"
+    file, folder = CONFIGS / config / "data.yaml", Path("data") / config
+    sft = CONFIGS / config / "sft.yaml"
+    if sft.is_file():
+        rows = yaml.safe_load(sft.read_text(encoding="utf-8"))["dataset_name"]
+        folder = Path(rows).parent
+    if not file.is_file() and folder == PAPER_DATA[1]:
+        file = PAPER_DATA[0]
     if not file.is_file():
-        folder = Path("data") / config
         command = ("data_prep", "demo", "--output_dir", str(folder), *arguments)
         return Stage("data", command, folder, folder / "test" / "README.md")
     sections = yaml.safe_load(file.read_text(encoding="utf-8"))

@@ -15,6 +15,7 @@ from pathlib import Path
 from launch.jobs import is_alive, read_jobs, remember_job, run_slurm
 from launch.site_settings import read_site
 from launch.stages import SHARDED, STAGES, TRAINED, Stage, make_stage
+from recipes.budget.batches import GroupBatch, explain_batch
 from rewards.errors import UserError, run_cli
 
 SCRIPTS = Path("launch/slurm")
@@ -55,6 +56,8 @@ class Submission:
         nodes: Nodes of a training job; filter and eval take as many GPUs.
         accelerate: File of launch/accelerate, without its ending.
         site: Settings of ``launch/site.env``.
+        vllm_nodes: Of ``nodes``, those that serve completions to GRPO instead of training: 0 or 1.
+        vllm_gpus: GPUs that the server's model is split over.
     """
 
     config: str
@@ -62,6 +65,8 @@ class Submission:
     nodes: int
     accelerate: str
     site: dict[str, str]
+    vllm_nodes: int = 0
+    vllm_gpus: int = 4
 
     @property
     def gpus_per_node(self) -> int:
@@ -82,7 +87,10 @@ class Submission:
             "GPUS_PER_NODE": str(self.gpus_per_node),
             "ACCELERATE_FILE": f"launch/accelerate/{self.accelerate}.yaml",
             "MAX_REQUEUES": self.site["SITE_MAX_REQUEUES"],
+            "DATA_SET": stage.option("dataset_name"),
         }
+        if stage.name == "grpo" and self.vllm_nodes:
+            environment |= self._server_environment(stage)
         options = (
             *self._common_options(stage.name, "%j", self.gpus_per_node),
             f"--nodes={self.nodes}",
@@ -94,6 +102,45 @@ class Submission:
         return Job(
             stage.name, options, SCRIPTS / "train.sbatch", ("-m", *stage.command), environment
         )
+
+    def _server_environment(self, stage: Stage) -> dict[str, str]:
+        """Return what a job with a vLLM server needs besides.
+
+        Raises:
+            UserError: The split leaves nothing to train on, or a prompt's group would be cut.
+        """
+        if self.vllm_nodes != 1:
+            raise UserError(
+                f"VLLM_NODES={self.vllm_nodes}: TRL's trainer talks to one server, which stands on "
+                "one node. Set VLLM_NODES=1, or 0 for vLLM beside every trainer."
+            )
+        if self.nodes <= self.vllm_nodes:
+            raise UserError(
+                f"NODES={self.nodes} with VLLM_NODES={self.vllm_nodes} leaves no node to train on: "
+                f"set NODES={self.vllm_nodes + 1} or more, or VLLM_NODES=0."
+            )
+        if not 1 <= self.vllm_gpus <= self.gpus_per_node:
+            raise UserError(
+                f"VLLM_TP={self.vllm_gpus}: expected 1 to {self.gpus_per_node}, the GPUs of a node."
+            )
+        accumulation = int(stage.option("gradient_accumulation_steps") or 1)
+        batch = GroupBatch(
+            num_generations=int(stage.option("num_generations") or 8),
+            per_device=int(stage.option("per_device_train_batch_size") or 8),
+            accumulation=accumulation,
+            steps_per_generation=int(stage.option("steps_per_generation") or accumulation),
+            num_iterations=int(stage.option("num_iterations") or 1),
+            n_processes=(self.nodes - self.vllm_nodes) * self.gpus_per_node,
+        )
+        reasons = explain_batch(batch)
+        if reasons:
+            raise UserError(f"with VLLM_NODES={self.vllm_nodes}: {reasons[0]}")
+        return {
+            "VLLM_NODES": str(self.vllm_nodes),
+            "VLLM_TP": str(self.vllm_gpus),
+            "GRPO_CONFIG": stage.command[stage.command.index("--config") + 1],
+            "GRPO_MODEL": stage.option("model_name_or_path"),
+        }
 
     def _shards_job(self, stage: Stage) -> Job:
         n_shards = self.nodes * self.gpus_per_node
@@ -175,6 +222,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--run_dir", type=Path, help="default: runs/<config>")
     parser.add_argument("--nodes", type=int, default=1, help="of a training job")
     parser.add_argument("--accelerate", default="multi_gpu", help="file of launch/accelerate")
+    parser.add_argument(
+        "--vllm_nodes",
+        type=int,
+        default=0,
+        help="GRPO: of the nodes, those that serve completions (0 or 1; not run on a GPU yet)",
+    )
+    parser.add_argument("--vllm_gpus", type=int, default=4, help="GPUs of that server's model")
     parser.add_argument("--after", help="a job that must have ended well before")
     parser.add_argument("--dry_run", action="store_true", help="print, submit nothing")
     parser.add_argument("--args", default="", help="further options of the stage, in one string")
@@ -196,7 +250,15 @@ def main() -> None:
     names = STAGES if args.what == "pipeline" else (args.what,)
     words = tuple(shlex.split(args.args))
     stages = [make_stage(name, args.config_name, run_dir, words) for name in names]
-    submission = Submission(args.config_name, run_dir, args.nodes, args.accelerate, read_site())
+    submission = Submission(
+        args.config_name,
+        run_dir,
+        args.nodes,
+        args.accelerate,
+        read_site(),
+        args.vllm_nodes,
+        args.vllm_gpus,
+    )
     submit(submission, stages, after=args.after, dry_run=args.dry_run)
 
 

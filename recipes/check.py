@@ -50,7 +50,8 @@ class CheckArguments:
         default=0.6, metadata={"help": "Share of the GPU's memory bandwidth that is reached."}
     )
     network_gbs: float = field(
-        default=25.0, metadata={"help": "10^9 bytes a second that a GPU sends to other machines."}
+        default=25.0,
+        metadata={"help": "10^9 bytes a second out of a node: 25 a 200 Gbit/s port, 8 ports 200."},
     )
     answer_tokens: int = field(
         default=200, metadata={"help": "Of a completion where the data set has no gold answers."}
@@ -122,7 +123,7 @@ def main() -> None:
             f" Hours: {100 * args.utilisation:g} % of {gpu.flops / 1e12:g} TFLOPS reached, "
             f"{100 * args.bandwidth_share:g} % of {gpu.bandwidth / 1e9:g} GB/s while writing; "
             "loading, saving, padding and the network are not in them. What is sent: at "
-            f"{args.network_gbs:g} GB/s a GPU, beside the computing."
+            f"{args.network_gbs:g} GB/s out of a node, beside the computing."
         )
     print(render(title, reports, findings, paper, footer))
     if args.output_file is not None:

@@ -71,6 +71,10 @@ PLOTTED = [
 ]
 
 
+# Where a vLLM server stands: another place at every start of a job.
+SERVER_PLACE = ("vllm_server_host", "vllm_server_port", "vllm_group_port", "vllm_server_base_url")
+
+
 class HybridGRPOTrainer(
     ResumesWeights,
     StopsOnBadLoss,
@@ -139,7 +143,8 @@ def main() -> None:
     output_dir = Path(training_args.output_dir)
     with training_args.main_process_first(local=False):
         if training_args.process_index == 0:
-            open_run(output_dir, resolved_config(args, training_args, model_args), train_rows)
+            config = resolved_config(args, training_args, model_args)
+            open_run(output_dir, config, train_rows, SERVER_PLACE)
     agreement = SamplingAgreement(
         args.max_ratio_deviation, args.max_logp_difference, args.stop_on_alarm
     )

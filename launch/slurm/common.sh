@@ -35,6 +35,15 @@ prepare_node() {
         VLLM_CACHE_ROOT=$scratch/vllm
 }
 
+stage_data() { # DATA_SET goes to the node's own disk, where the site wants that
+    [[ ${SITE_STAGE_DATA:-} == 1 ]] || return 0
+    local root=${SITE_SCRATCH:-/tmp}/fake-hr1-data
+    export FAKE_HR1_STAGE_DATA=$root HF_DATASETS_CACHE=$root/unpacked
+    # Before the processes start: they would wait for each other with the clock of their group running.
+    # shellcheck disable=SC2086
+    [[ -z ${DATA_SET:-} ]] || ${SITE_WRAPPER:-} .venv/bin/python -m data_prep.staging "$DATA_SET"
+}
+
 requeue() { # back into the queue, but not for ever
     local limit=${MAX_REQUEUES:-20}
     if ((${SLURM_RESTART_COUNT:-0} < limit)); then

@@ -6,8 +6,9 @@ source launch/slurm/common.sh
 # trainers set handlers of their own.
 trap '' USR1
 prepare_node
+stage_data
 # Words of the wrapper are to be split: "apptainer exec --nv image.sif".
 # shellcheck disable=SC2086
 exec ${SITE_WRAPPER:-} .venv/bin/accelerate launch --config_file "$ACCELERATE_FILE" \
-    --num_machines "$SLURM_NNODES" --num_processes "$FAKE_HR1_WORLD_SIZE" --machine_rank "$SLURM_NODEID" \
+    --num_machines "$TRAIN_NODES" --num_processes "$FAKE_HR1_WORLD_SIZE" --machine_rank "$SLURM_NODEID" \
     --main_process_ip "$MASTER_ADDR" --main_process_port "$MASTER_PORT" --rdzv_backend static "$@"

@@ -11,8 +11,8 @@ class Assumptions:
         utilisation: Share of the GPU's bfloat16 operations that training and prefill reach,
             repeated forwards counted in (hardware utilisation).
         bandwidth_share: Share of the memory's bandwidth that writing tokens reaches.
-        network: Bytes a second that a GPU sends to other machines: 25e9 is one 200 Gbit/s port a
-            GPU, fully used.
+        network: Bytes a second that leave a node: 25e9 is one 200 Gbit/s port, fully used. A ring
+            over all GPUs leaves a node once, so this is also how fast each GPU's bytes go round.
         answer_tokens: Of a completion where the data set has no gold answers.
     """
 

@@ -49,8 +49,8 @@ def implied_utilisation() -> dict[str, Any]:
     known: Mapping[str, Any] = known_model(MODEL) or {}
     rule = ImageRule(known_image_processor(known["image_processor"], {}), size.vision)
     gpu, assumed = load_gpu(GPU), Assumptions()
-    direct = row_tokens(rule, GENIMAGE, DIRECT_TOKENS)
-    reasoning = row_tokens(rule, FAKECLUE, REASONING_TOKENS)
+    direct = assumed_rows(rule, GENIMAGE, DIRECT_TOKENS)
+    reasoning = assumed_rows(rule, FAKECLUE, REASONING_TOKENS)
     sft = [
         sft_cost(size, rows, n, True, gpu, N_GPUS, assumed)
         for rows, n in ((direct, DIRECT_ROWS), (reasoning, REASONING_ROWS))
@@ -70,7 +70,8 @@ def implied_utilisation() -> dict[str, Any]:
     }
 
 
-def row_tokens(rule: ImageRule, images: list[tuple[int, int, int]], answer: int) -> RowTokens:
+def assumed_rows(rule: ImageRule, images: list[tuple[int, int, int]], answer: int) -> RowTokens:
+    """Return one row for each image of ``images``, in the shares that they stand there."""
     sizes = np.repeat([image[:2] for image in images], [image[2] for image in images], axis=0)
     patches, tokens = rule.count(sizes[:, 0], sizes[:, 1])
     return RowTokens(PROMPT_TOKENS + tokens, np.full(len(sizes), answer), patches)

@@ -72,8 +72,9 @@ def step_traffic(
 
 
 def traffic_seconds(n_bytes: float, bandwidth: float) -> float:
-    """Return the seconds a step's traffic takes at ``bandwidth`` bytes a second for each GPU.
+    """Return the seconds a step's traffic takes at ``bandwidth`` bytes a second out of a node.
 
-    Most of it runs beside the computation: it costs time where it takes longer than that.
+    A ring over all GPUs leaves a node once. Most of it runs beside the computation: it costs time
+    where it takes longer than that.
     """
     return n_bytes / bandwidth

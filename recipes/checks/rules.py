@@ -148,8 +148,9 @@ def check_network(sending: float, computing: float, settings: Settings, findings
     findings.add(
         WARNING,
         f"a step sends for {sending:.1f} s and computes for {computing:.1f} s: the network decides "
-        "the hours. A larger per_device_train_batch_size with less gradient_accumulation_steps is "
-        "the same step with less traffic; ACCELERATE=zero2 sends no weights for a backward.",
+        "the hours (network_gbs: one port a node unless you say more). A larger "
+        "per_device_train_batch_size with less gradient_accumulation_steps is the same step with "
+        "less traffic; ACCELERATE=zero2 sends no weights for a backward.",
     )
 
 

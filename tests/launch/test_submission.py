@@ -9,6 +9,7 @@ import pytest
 from launch.site_settings import EXAMPLE_FILE, read_site
 from launch.stages import STAGES, make_stage
 from launch.submit import Submission
+from launch.vllm_server import check_split, server_command
 from rewards.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -63,8 +64,78 @@ def test_the_paper_s_data_are_one_stage_of_three_builds() -> None:
         "--config",
         "recipes/configs/fake_hr1_7b/data.yaml",
     )
-    assert stage.last_file == Path("data/fake_hr1_7b/test/README.md")
+    assert stage.last_file == Path("data/fake_hr1/test/README.md")
     assert not stage.whole
+
+
+@pytest.mark.parametrize("config", ["fake_hr1_7b", "qwen3_vl", "lora_7b", "demo", "smoke"])
+def test_the_stages_read_the_data_sets_that_the_data_stage_writes(config: str) -> None:
+    written = make_stage("data", config, RUN).folder
+    for name in ("sft", "filter", "eval"):
+        assert Path(make_stage(name, config, RUN).option("dataset_name")).parent == written
+
+
+def test_data_is_one_job_without_a_gpu() -> None:
+    (line,) = sbatch_lines("data")
+    assert " --ntasks=1 " in line
+    assert "gpus" not in line
+    assert line.endswith("launch/slurm/single.sbatch data_prep demo --output_dir data/demo")
+
+
+def test_nodes_are_told_which_data_set_to_copy() -> None:
+    assert "DATA_SET=data/demo/sft" in sbatch_lines("sft")[0]
+    assert "DATA_SET=runs/x/filter/kept" in sbatch_lines("grpo")[0]
+
+
+def server_line(nodes: int, vllm_nodes: int, vllm_gpus: int = 4, *arguments: str) -> str:
+    submission = Submission("demo", RUN, nodes, "multi_gpu", read_site(), vllm_nodes, vllm_gpus)
+    (job,) = submission.jobs(make_stage("grpo", "fake_hr1_7b", RUN, arguments))
+    return " ".join(job.sbatch())
+
+
+def test_a_vllm_node_is_one_of_the_job_s() -> None:
+    line = server_line(4, 1)
+    assert " --nodes=4 " in line
+    for variable in ("VLLM_NODES=1", "VLLM_TP=4", "GRPO_MODEL=runs/x/sft"):
+        assert variable in line
+    assert "GRPO_CONFIG=recipes/configs/fake_hr1_7b/grpo.yaml" in line
+    assert "VLLM" not in server_line(4, 0)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "vllm_nodes", "vllm_gpus", "arguments", "message"),
+    [
+        pytest.param(1, 1, 4, (), "leaves no node to train on", id="nothing left"),
+        pytest.param(4, 2, 4, (), "one server", id="two servers"),
+        pytest.param(4, 1, 9, (), "1 to 8", id="more GPUs than the node has"),
+        pytest.param(
+            *(4, 1, 4, ("--per_device_train_batch_size", "1", "--num_generations", "16")),
+            "group would be cut",
+            id="groups do not fit",
+        ),
+    ],
+)
+def test_a_split_that_does_not_work_is_refused(
+    nodes: int, vllm_nodes: int, vllm_gpus: int, arguments: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        server_line(nodes, vllm_nodes, vllm_gpus, *arguments)
+
+
+def test_the_server_is_what_trl_s_trainer_needs() -> None:
+    model = "recipes/configs/demo/base_model"
+    line = " ".join(server_command("recipes/configs/fake_hr1_7b/grpo.yaml", model, 20001, 4))
+    assert f" serve {model} " in line
+    for option in ("--port 20001", "--tensor-parallel-size 4", "--max-model-len 2304"):
+        assert option in line
+    for option in ("--enable-scale-out", "--weight-transfer-config", "processed_logprobs"):
+        assert option in line
+
+
+def test_gpus_that_do_not_divide_the_heads_are_refused() -> None:
+    with pytest.raises(UserError, match="set VLLM_TP to one of"):
+        check_split("recipes/configs/demo/base_model", 3)
+    check_split("recipes/configs/demo/base_model", 1)
 
 
 def test_site_settings_reach_sbatch() -> None:

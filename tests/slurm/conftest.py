@@ -127,3 +127,26 @@ def make_project(cluster: Cluster, tmp_path: Path) -> Callable[[str], Project]:
         return Project(root, cluster)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def project(
+    running_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Project]:
+    """A checkout with the real environment; its data set is made by a job."""
+    root = tmp_path_factory.mktemp("training") / "project"
+    root.mkdir()
+    for name in ("launch", "recipes", "rewards", "data_prep", "tests"):
+        shutil.copytree(ROOT / name, root / name)
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, root)
+    (root / ".venv").mkdir()
+    for name in ("bin", "lib", "pyvenv.cfg"):
+        (root / ".venv" / name).symlink_to((ROOT / ".venv" / name).resolve())
+    (root / ".venv" / ".installed").write_text("manual cpu\n")
+    project = Project(root, running_cluster)
+    running_cluster.clear()
+    job = project.jobs(project.make("data", "CONFIG=smoke", "LAUNCH=slurm", "RUN=runs/data"))
+    assert running_cluster.wait(job["data"], 120) == "COMPLETED", project.log("runs/data", "data")
+    yield project
+    running_cluster.clear()

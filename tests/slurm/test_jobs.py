@@ -135,6 +135,45 @@ def test_dry_run_prints_line_and_script_and_submits_nothing(make_project) -> Non
     assert not (project.root / "runs").exists()
 
 
+# The server answers /health; the first one dies once the trainers are there.
+TRAINERS_NEED_A_SERVER = r"""
+while [[ $1 != --output_dir ]]; do shift; done
+mkdir -p "$2"
+echo "$*" >>"$2/starts"
+for _ in {1..300}; do [[ -f second-server ]] && break; sleep 0.1; done
+[[ ! -f second-server ]] || echo '{}' >"$2/summary.json"
+"""
+SERVER = """
+import http.server, pathlib, socket, sys, threading, time
+port = int(sys.argv[sys.argv.index("--port") + 1])
+pathlib.Path("server-host").write_text(socket.gethostname())
+first = not pathlib.Path("first-server").exists()
+pathlib.Path("first-server" if first else "second-server").touch()
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+server = http.server.HTTPServer(("", port), Health)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+while not (first and pathlib.Path("runs/demo/grpo/starts").exists()):
+    time.sleep(0.1)
+sys.exit(1)
+"""
+
+
+def test_grpo_with_a_server_node_outlives_the_server(make_project) -> None:
+    project = make_project(TRAINERS_NEED_A_SERVER)
+    (project.root / "launch/vllm_server.py").write_text(SERVER)
+    words = ("grpo", "CONFIG=demo", "LAUNCH=slurm", "NODES=2", "VLLM_NODES=1", "VLLM_TP=1")
+    job = project.jobs(project.make(*words))["grpo"]
+    assert project.cluster.wait(job, 90) == "COMPLETED", project.log("runs/demo", "grpo")
+    assert (project.root / "server-host").read_text() == "n2"
+    starts = (project.root / "runs/demo/grpo/starts").read_text().splitlines()
+    assert len(starts) == 2
+    assert all("--vllm_mode server --vllm_server_host n2 " in start for start in starts)
+    assert "the vLLM server died (start 1 of 3)" in project.log("runs/demo", "grpo")
+
+
 PIPELINE = ("pipeline", "CONFIG=demo", "LAUNCH=slurm", "NODES=1")
 
 

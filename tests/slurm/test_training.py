@@ -1,42 +1,19 @@
-"""Real training on a real Slurm: the demo model, TRL's trainer, two nodes in one gloo group."""
+"""SFT on a real Slurm: the demo model, TRL's trainer, two nodes in one gloo group."""
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.slurm.cluster import Cluster
-from tests.slurm.conftest import ROOT, Project, wait_for
+from tests.slurm.conftest import Project, wait_for
 
 pytestmark = pytest.mark.slurm
 STEPS = "--max_steps 10 --save_steps 5 --warmup_steps 1 --logging_steps 1 --report_to none"
 # What differs between one node and two: who computes which rows.
 BATCH = {1: "--per_device_train_batch_size 8", 2: "--per_device_train_batch_size 4"}
 GLOO = "--ddp_backend gloo --ddp_find_unused_parameters false"
-
-
-@pytest.fixture(scope="module")
-def project(running_cluster: Cluster, tmp_path_factory) -> Iterator[Project]:
-    """A checkout with the real environment and the embedded data set."""
-    root = tmp_path_factory.mktemp("training") / "project"
-    root.mkdir()
-    for name in ("launch", "recipes", "rewards", "data_prep"):
-        shutil.copytree(ROOT / name, root / name)
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / name, root)
-    (root / ".venv").mkdir()
-    for name in ("bin", "lib", "pyvenv.cfg"):
-        (root / ".venv" / name).symlink_to((ROOT / ".venv" / name).resolve())
-    (root / ".venv" / ".installed").write_text("manual cpu\n")
-    project = Project(root, running_cluster)
-    project.make("data", ARGS="--output_dir data/smoke")
-    running_cluster.clear()
-    yield project
-    running_cluster.clear()
 
 
 def submit_sft(project: Project, run: str, nodes: int) -> str:

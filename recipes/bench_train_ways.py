@@ -8,6 +8,7 @@ image, padding on the left, and vLLM's CPU layers (README, "What the stock path 
 """
 
 import functools
+import itertools
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,9 @@ class BenchArguments:
     vllm_max_model_length: int = field(default=640, metadata={"help": "Prompt and answer."})
     n_turns: int = field(default=1, metadata={"help": "How often each way runs."})
     stages: list[str] = field(default_factory=lambda: ["sft", "grpo"], metadata={"help": "Which."})
+    ways: list[str] | None = field(
+        default=None, metadata={"help": "Of each stage, beside stock and ours; none: all."}
+    )
     gpu: bool = field(default=False, metadata={"help": "On the GPU: bfloat16, sleep mode too."})
     seed: int = field(default=0, metadata={"help": "Of data, order and sampling."})
     way: str | None = field(default=None, metadata={"help": "Run this one alone, as a child."})
@@ -171,6 +175,7 @@ def run_way(args: BenchArguments, rows: Dataset, model: str) -> dict[str, Any]:
     seconds = steps.ends[-1] - steps.ends[warm_up - 1]
     n_steps = len(steps.ends) - warm_up
     waited = sum(trainer.waits[warm_up : warm_up + n_steps])
+    lasted = [after - before for before, after in itertools.pairwise(steps.ends[warm_up - 1 :])]
     return {
         "stage": stage,
         "name": name,
@@ -179,6 +184,7 @@ def run_way(args: BenchArguments, rows: Dataset, model: str) -> dict[str, Any]:
         "warm_up_s": steps.ends[warm_up - 1] - steps.begin,
         "seconds": seconds,
         "rate": n_steps * per_step / seconds,
+        "steps_s": [round(seconds, 4) for seconds in lasted],
         "wait_share": waited / seconds,
         "losses": trainer.losses[:N_LOSSES],
         **checks,

@@ -1,6 +1,4 @@
-"""The real trainers stop at a bad batch and keep it: a loss that is no number, no answer, a reward
-that raises.
-"""
+"""The real trainers stop at a bad batch, whichever way it is bad, and keep it."""
 
 import json
 import math

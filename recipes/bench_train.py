@@ -22,8 +22,9 @@ from typing import Any
 from datasets import Dataset
 
 from recipes.bench_eval import machine_in_words
+from recipes.bench_train_arguments import GPU_WAYS, GRPO_WAYS, SFT_WAYS, BenchArguments
 from recipes.bench_train_data import mixed_rows, write_model
-from recipes.bench_train_ways import GPU_WAYS, GRPO_WAYS, SFT_WAYS, BenchArguments, run_way
+from recipes.bench_train_ways import run_way
 from recipes.config import parse
 from recipes.run_folder import package_versions
 from recipes.vlm import check_model

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from recipes.bench_train import best_turns, losses_agree, table_of, verdicts, ways_of
+from recipes.bench_train_arguments import GPU_WAYS, BenchArguments
 from recipes.bench_train_data import SIZES, mixed_rows
-from recipes.bench_train_ways import GPU_WAYS, BenchArguments, Timed
+from recipes.bench_train_ways import Timed
 from recipes.image_sizing import undecoded
 from rewards.errors import UserError
 

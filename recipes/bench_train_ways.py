@@ -8,8 +8,8 @@ image, padding on the left, and vLLM's CPU layers (README, "What the stock path 
 """
 
 import functools
+import itertools
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from trl import GRPOConfig, ModelConfig, SFTConfig, SFTTrainer
 from trl.generation import vllm_generation
 
 from data_prep.vllm_settings import prepare_engine
+from recipes.bench_train_arguments import GPU_WAYS, GRPO_WAYS, SFT_WAYS, BenchArguments
 from recipes.grpo import HybridGRPOTrainer, make_trainer
 from recipes.grpo_arguments import GRPOArguments
 from recipes.image_sizing import presized
@@ -37,51 +38,6 @@ WORKERS = {
     "dataloader_prefetch_factor": 4,
     "dataloader_persistent_workers": True,
 }
-
-
-@dataclass
-class BenchArguments:
-    """What is trained, and how long."""
-
-    model_name_or_path: str = field(
-        metadata={"help": "A checkpoint that answers: without a reward GRPO has no loss."}
-    )
-    output_dir: str = field(metadata={"help": "Gets bench_train.json, .md and .png."})
-    n_rows: int = field(default=256, metadata={"help": "Of SFT; an epoch warms up, one is timed."})
-    batch_size: int = field(default=8, metadata={"help": "Of SFT, as TRL's script has it."})
-    n_prompts: int = field(default=4, metadata={"help": "Of a GRPO step."})
-    num_generations: int = field(default=8, metadata={"help": "Of a prompt."})
-    n_steps: int = field(default=12, metadata={"help": "Of GRPO, four of them to warm up."})
-    max_completion_length: int = field(default=64, metadata={"help": "In tokens."})
-    max_pixels: int = field(default=448 * 448, metadata={"help": "Images are shrunk to this."})
-    vllm_max_model_length: int = field(default=640, metadata={"help": "Prompt and answer."})
-    n_turns: int = field(default=1, metadata={"help": "How often each way runs."})
-    stages: list[str] = field(default_factory=lambda: ["sft", "grpo"], metadata={"help": "Which."})
-    gpu: bool = field(default=False, metadata={"help": "On the GPU: bfloat16, sleep mode too."})
-    seed: int = field(default=0, metadata={"help": "Of data, order and sampling."})
-    way: str | None = field(default=None, metadata={"help": "Run this one alone, as a child."})
-
-
-# What a way has, by its name: see the functions below.
-SFT_WAYS = {
-    "stock": (),
-    "stock + length grouping": ("grouped",),
-    "stock + pre-sized images": ("presized",),
-    "stock + worker, prefetch": ("workers",),
-    "stock + patch embedding as a product": ("product",),
-    "ours": ("grouped", "presized", "workers", "product", "recipe"),
-}
-GRPO_WAYS = {
-    "stock": (),
-    "stock + images decoded, processed once": ("images",),
-    "stock + vision tower once": ("vision",),
-    "stock + pre-sized images": ("presized",),
-    "stock - prefix caching": ("no_prefix",),
-    "stock + 4 steps a generation": ("steps",),
-    "ours": ("recipe",),
-    "ours + 4 steps a generation": ("recipe", "steps"),
-}
-GPU_WAYS = {"ours + sleep mode": ("recipe", "sleep")}
 
 
 class Timed:
@@ -171,6 +127,7 @@ def run_way(args: BenchArguments, rows: Dataset, model: str) -> dict[str, Any]:
     seconds = steps.ends[-1] - steps.ends[warm_up - 1]
     n_steps = len(steps.ends) - warm_up
     waited = sum(trainer.waits[warm_up : warm_up + n_steps])
+    lasted = [after - before for before, after in itertools.pairwise(steps.ends[warm_up - 1 :])]
     return {
         "stage": stage,
         "name": name,
@@ -179,6 +136,7 @@ def run_way(args: BenchArguments, rows: Dataset, model: str) -> dict[str, Any]:
         "warm_up_s": steps.ends[warm_up - 1] - steps.begin,
         "seconds": seconds,
         "rate": n_steps * per_step / seconds,
+        "steps_s": [round(seconds, 4) for seconds in lasted],
         "wait_share": waited / seconds,
         "losses": trainer.losses[:N_LOSSES],
         **checks,

@@ -1,4 +1,4 @@
-"""The real trainers stop at a bad batch and keep it: a loss of NaN, no answer, a raising reward."""
+"""The real trainers stop at a bad batch, whichever way it is bad, and keep it."""
 
 import json
 import math

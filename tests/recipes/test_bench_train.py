@@ -6,9 +6,10 @@ from collections import Counter
 import pytest
 from PIL import Image
 
-from recipes.bench_train import losses_agree, medians, table_of, verdicts, ways_of
+from recipes.bench_train import best_turns, losses_agree, table_of, verdicts, ways_of
+from recipes.bench_train_arguments import GPU_WAYS, BenchArguments
 from recipes.bench_train_data import SIZES, mixed_rows
-from recipes.bench_train_ways import GPU_WAYS, BenchArguments, Timed
+from recipes.bench_train_ways import Timed
 from recipes.image_sizing import undecoded
 from rewards.errors import UserError
 
@@ -67,9 +68,15 @@ def test_losses_that_are_all_zero_are_no_comparison():
     assert "NOTHING WAS COMPARED" in losses_agree(ways)
 
 
-def test_medians_are_over_the_turns_of_a_way():
+def test_the_fastest_turn_of_a_way_counts():
     runs = [result("stock", rate) for rate in (3.0, 9.0, 4.0)] + [result("ours", 5.0)]
-    assert [(way["name"], way["rate"]) for way in medians(runs)] == [("stock", 4.0), ("ours", 5.0)]
+    found = [(way["name"], way["rate"]) for way in best_turns(runs)]
+    assert found == [("stock", 9.0), ("ours", 5.0)]
+
+
+def test_some_ways_alone_run_beside_stock_and_ours():
+    ways = ways_of(arguments(stages=["sft"], ways=["stock + pre-sized images"]))
+    assert ways == ["sft: stock", "sft: stock + pre-sized images", "sft: ours"]
 
 
 def test_sleep_mode_is_for_gpus_and_stages_are_known():

@@ -10,7 +10,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 from trl import GRPOConfig, ModelConfig, SFTConfig
 
 from recipes.bench_eval import BenchArguments
-from recipes.bench_train_ways import BenchArguments as BenchTrainArguments
+from recipes.bench_train_arguments import BenchArguments as BenchTrainArguments
 from recipes.config import parse, read_yaml
 from recipes.demo_base import BaseArguments
 from recipes.endpoint import EndpointArguments

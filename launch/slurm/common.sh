@@ -48,7 +48,10 @@ requeue() { # back into the queue, but not for ever
     local limit=${MAX_REQUEUES:-20}
     if ((${SLURM_RESTART_COUNT:-0} < limit)); then
         say "cut off; what is saved is kept; back into the queue"
-        scontrol requeue "$SLURM_JOB_ID"
+        # The last task of an array has the array's own number, which stands for all of its tasks.
+        local job=$SLURM_JOB_ID
+        [[ -z ${SLURM_ARRAY_JOB_ID:-} ]] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+        scontrol requeue "$job"
         sleep 60 # Slurm ends this script
     fi
     say "error: interrupted $limit times, which is SITE_MAX_REQUEUES; submit again to go on" >&2

@@ -6,6 +6,7 @@
 every byte and of the rows' manifest: a data set that is built again is copied again.
 """
 
+import argparse
 import fcntl
 import hashlib
 import os
@@ -58,9 +59,12 @@ def _copy(folder: Path, target: Path) -> None:
 
 def main() -> None:
     """Copy the data sets that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m data_prep.staging", description=__doc__)
+    parser.add_argument("folders", nargs="+", help="data sets; hub ids are left alone")
+    args = parser.parse_args()
     if not os.environ.get(VARIABLE):
         raise UserError(f"{VARIABLE} is not set: it names the folder on the node's own disk.")
-    for path in sys.argv[1:]:
+    for path in args.folders:
         staged(path)
 
 

@@ -26,7 +26,7 @@ from data_prep.plan import Plan, make_plan
 from data_prep.settings import BuildRequest
 from data_prep.shards import plan_shards
 from data_prep.sources import READERS
-from data_prep.workers import write_shards
+from data_prep.workers import start_server, write_shards
 from rewards.errors import UserError
 from rewards.files import write_json
 
@@ -43,6 +43,8 @@ def build(request: BuildRequest) -> Path:
     output_dir = request.output_dir
     _check_output(output_dir, request.overwrite)
     check_against(request.against)
+    if request.num_proc > 1:
+        start_server()
     building = output_dir.with_name(f".{output_dir.name}.building")
     with _opened(building):
         plan = _plan(building, request)

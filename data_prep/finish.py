@@ -97,7 +97,8 @@ def _part(building: Path, shard: Shard) -> dict[str, Any]:
 def _manifest_hash(building: Path, shards: Sequence[Shard]) -> str:
     digest = hashlib.sha256()
     for shard in shards:
-        table = pq.read_table(data_file(building, shard), columns=list(MANIFEST_COLUMNS))
+        with pq.ParquetFile(data_file(building, shard)) as file:
+            table = file.read(columns=list(MANIFEST_COLUMNS))
         columns = (table.column(name).to_pylist() for name in MANIFEST_COLUMNS)
         update_manifest(digest, zip(*columns, strict=True))
     return digest.hexdigest()[:16]

@@ -164,7 +164,8 @@ def perceptual_hash(image: Image.Image) -> int:
     small = image.convert("L").resize((HASH_PX, HASH_PX), Image.Resampling.LANCZOS, reducing_gap=2)
     transform = _cosines()
     low = transform @ np.asarray(small, dtype=np.float64) @ transform.T
-    bits = np.packbits(low > np.median(low))
+    middle = np.partition(low, (31, 32), axis=None)[31:33].mean()  # np.median takes thrice as long
+    bits = np.packbits(low > middle)
     return int.from_bytes(bits.tobytes(), "big")
 
 
@@ -194,8 +195,9 @@ def _open(data: bytes) -> Image.Image:
 
 def _reaches_its_end(data: bytes, image: Image.Image) -> bool:
     """Whether the end mark is there: Pillow is content with the last pixel."""
-    if _format(image) == "JPEG":  # no mark can stand within the data of a scan
-        return data.find(b"\xff\xd9", max(0, data.rfind(b"\xff\xda"))) >= 0
+    if _format(image) == "JPEG":  # no mark can stand within a scan: none starts after the last end
+        end = data.rfind(b"\xff\xd9")
+        return end >= 0 and data.find(b"\xff\xda", end) < 0
     if image.format != "PNG":
         return True
     position = 8

@@ -90,13 +90,14 @@ def run_build(
     """
     # Here and not above: `--help` need not wait for `datasets`, nor does every worker's start.
     from data_prep.build import build
-    from data_prep.publish import check_publishing, publish
 
     if getattr(args, "drop_leaks", False) and not (args.audit and args.against):
         raise UserError("--drop_leaks needs --against DIR, and the audit.")
     if not sources:
         raise UserError("no data set is given; `--help` lists the options that name one.")
     if args.push_to_hub:
+        from data_prep.publish import check_publishing
+
         check_publishing(args.push_to_hub, args.image_storage)
     request = BuildRequest(
         output_dir=args.output_dir.absolute(),
@@ -121,6 +122,8 @@ def run_build(
     )
     folder = build(request)
     if args.push_to_hub:
+        from data_prep.publish import publish
+
         print(f"uploaded to {publish(folder, args.push_to_hub)}", flush=True)
 
 

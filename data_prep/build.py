@@ -41,7 +41,7 @@ def build(request: BuildRequest) -> Path:
             written.
     """
     output_dir = request.output_dir
-    _check_output(output_dir, request.overwrite)
+    check_output(output_dir, request.overwrite)
     check_against(request.against)
     if request.num_proc > 1:
         start_server()
@@ -74,7 +74,7 @@ def build(request: BuildRequest) -> Path:
     return output_dir
 
 
-def _check_output(output_dir: Path, overwrite: bool) -> None:
+def check_output(output_dir: Path, overwrite: bool) -> None:
     """Refuse, before anything is read, a folder that this command did not make."""
     if output_dir.is_symlink() or (output_dir.exists() and not output_dir.is_dir()):
         raise UserError(f"{output_dir} is not a folder; give another --output_dir.")

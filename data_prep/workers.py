@@ -110,10 +110,15 @@ def _start(work: Any, counter: Any) -> None:
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     Image.core.set_blocks_max(N_PIXEL_BLOCKS)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """End this process when its parent has ended, however that was."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait_for([parent.sentinel])

@@ -29,7 +29,7 @@ class BuildSettings:
             hard with probability ``hard_share``, by id and seed.
         hard_share: See ``bank_policy``.
         image_storage: "embed" the encoded image, or write the absolute "path" of its file.
-        check: "full": every pixel is decoded; "header": no pixel is.
+        check: "full": every pixel is decoded; "header": no pixel is (an audit decodes them later).
         unbiased: GenImage as in ``data_prep.unbiased``.
         n_genimage: Size of the balanced sample of GenImage; None: all of it.
         rows_per_shard: Planned rows of a shard; rows that are dropped leave it smaller.

@@ -40,7 +40,8 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
         choices=("full", "header"),
         default="full",
         help="full: decode every image, leave out broken ones, hash pixels; header: read headers "
-        "alone (truncated files pass, and audits find no duplicates)",
+        "alone, truncated files pass (an audit decodes them afterwards to find duplicates, and "
+        "lists the broken ones, which stay; --no-audit decodes none)",
     )
     parser.add_argument(
         "--rows_per_shard", type=_positive, default=ROWS_PER_SHARD, help="rows in a Parquet file"

@@ -26,7 +26,7 @@ from data_prep.plan import Plan, make_plan
 from data_prep.settings import BuildRequest
 from data_prep.shards import plan_shards
 from data_prep.sources import READERS
-from data_prep.workers import write_shards
+from data_prep.workers import start_server, write_shards
 from rewards.errors import UserError
 from rewards.files import write_json
 
@@ -41,8 +41,10 @@ def build(request: BuildRequest) -> Path:
             written.
     """
     output_dir = request.output_dir
-    _check_output(output_dir, request.overwrite)
+    check_output(output_dir, request.overwrite)
     check_against(request.against)
+    if request.num_proc > 1:
+        start_server()
     building = output_dir.with_name(f".{output_dir.name}.building")
     with _opened(building):
         plan = _plan(building, request)
@@ -72,7 +74,7 @@ def build(request: BuildRequest) -> Path:
     return output_dir
 
 
-def _check_output(output_dir: Path, overwrite: bool) -> None:
+def check_output(output_dir: Path, overwrite: bool) -> None:
     """Refuse, before anything is read, a folder that this command did not make."""
     if output_dir.is_symlink() or (output_dir.exists() and not output_dir.is_dir()):
         raise UserError(f"{output_dir} is not a folder; give another --output_dir.")

@@ -17,7 +17,9 @@ def check_against(against: Sequence[Path]) -> None:
     Raises:
         UserError: A folder is no data set.
     """
-    from data_prep.audit.folder import open_folder
+    if not against:
+        return
+    from data_prep.audit.folder import open_folder  # imports `datasets`: a second
 
     for folder in against:
         open_folder(folder)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from data_prep.bank_request import BANK_FILE
 from data_prep.card import (
     COUNTED_COLUMNS,
     MANIFEST_COLUMNS,
@@ -66,6 +67,9 @@ def finish(building: Path, plan: Plan, shards: Sequence[Shard], request: BuildRe
         "settings": request.settings.to_dict(),
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }
+    if request.questions and request.bank_file:
+        record["questions"] = request.questions.record()
+        write_text(building / "set" / BANK_FILE, request.bank_file.read_text(encoding="utf-8"))
     write_json(building / "set" / "build.json", record)
     write_text(building / "set" / "README.md", card)
     return f"{n_rows:,} rows; left out: {_listed(reasons)}"
@@ -97,7 +101,8 @@ def _part(building: Path, shard: Shard) -> dict[str, Any]:
 def _manifest_hash(building: Path, shards: Sequence[Shard]) -> str:
     digest = hashlib.sha256()
     for shard in shards:
-        table = pq.read_table(data_file(building, shard), columns=list(MANIFEST_COLUMNS))
+        with pq.ParquetFile(data_file(building, shard)) as file:
+            table = file.read(columns=list(MANIFEST_COLUMNS))
         columns = (table.column(name).to_pylist() for name in MANIFEST_COLUMNS)
         update_manifest(digest, zip(*columns, strict=True))
     return digest.hexdigest()[:16]
@@ -116,6 +121,8 @@ def _notes(
         notes.append("GenImage as in `data_prep/unbiased.py`: same quality and crops, both labels.")
     if settings.image_storage == "path":
         notes.append("Images are named by their absolute path on the machine of the build.")
+    if request.questions:
+        notes.append(request.questions.told())
     notes.append(f"Written anew: {_listed(changes)}.")
     notes.append(f"Left out (`dropped.jsonl`): {_listed(reasons)}.")
     return notes

@@ -12,13 +12,13 @@ three equal ones.
 
 import functools
 import io
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import xxhash
 from PIL import ExifTags, Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
+
+from data_prep.image_hashes import perceptual_hash, pixel_hash
 
 # Half of Pillow's own limit, and the size at which it warns: 89 million pixels are 268 MB of RGB.
 MAX_PIXELS = 89_478_485
@@ -26,9 +26,6 @@ MAX_PIXELS = 89_478_485
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 KEPT_FORMATS = ("JPEG", "PNG", "WEBP")  # what every reader of a data set opens
 KEPT_MODES = ("RGB", "L", "P", "1")  # `convert("RGB")` loses nothing, unless there is transparency
-HASH_PX = 32  # the image is reduced to 32 x 32 ...
-HASH_SIDE = 8  # ... of whose cosine transform the 8 x 8 lowest frequencies make 64 bits
-STRIP_PIXELS = 1 << 20
 
 UNREADABLE = "the file is not an image of a known format"
 CORRUPT = "the image file is truncated or corrupt"
@@ -140,34 +137,6 @@ def encode(rgb: Image.Image, *, like: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def pixel_hash(rgb: Image.Image) -> bytes:
-    """Return 16 bytes of XXH3 over width, height (each 4 bytes, little-endian) and RGB pixels."""
-    digest = xxhash.xxh3_128()
-    digest.update(rgb.width.to_bytes(4, "little") + rgb.height.to_bytes(4, "little"))
-    rows = max(1, STRIP_PIXELS // rgb.width)
-    if rows >= rgb.height:
-        digest.update(rgb.tobytes())
-    else:  # in strips: a second copy of a large image would double the memory
-        for top in range(0, rgb.height, rows):
-            box = (0, top, rgb.width, min(top + rows, rgb.height))
-            digest.update(rgb.crop(box).tobytes())
-    return digest.digest()
-
-
-def perceptual_hash(image: Image.Image) -> int:
-    """Return the 64 bits of the usual DCT hash, first bit highest.
-
-    The 8 x 8 lowest frequencies of the grey image at 32 x 32, each compared with their median: what
-    ``imagehash.phash`` computes, except that the image is first reduced by a whole factor and then
-    resampled, which is ten times as fast and moves a bit or two.
-    """
-    small = image.convert("L").resize((HASH_PX, HASH_PX), Image.Resampling.LANCZOS, reducing_gap=2)
-    transform = _cosines()
-    low = transform @ np.asarray(small, dtype=np.float64) @ transform.T
-    bits = np.packbits(low > np.median(low))
-    return int.from_bytes(bits.tobytes(), "big")
-
-
 def nearest_quality(image: Image.Image) -> int | None:
     """Return the IJG quality whose luminance table is nearest in mean square; None if no JPEG."""
     if _format(image) != "JPEG":
@@ -194,8 +163,9 @@ def _open(data: bytes) -> Image.Image:
 
 def _reaches_its_end(data: bytes, image: Image.Image) -> bool:
     """Whether the end mark is there: Pillow is content with the last pixel."""
-    if _format(image) == "JPEG":  # no mark can stand within the data of a scan
-        return data.find(b"\xff\xd9", max(0, data.rfind(b"\xff\xda"))) >= 0
+    if _format(image) == "JPEG":  # no mark can stand within a scan: none starts after the last end
+        end = data.rfind(b"\xff\xd9")
+        return end >= 0 and data.find(b"\xff\xda", end) < 0
     if image.format != "PNG":
         return True
     position = 8
@@ -306,10 +276,3 @@ def _quality_tables() -> np.ndarray:
 def _nearest_quality(table: tuple[int, ...]) -> int:
     distance = ((_quality_tables() - np.array(table)) ** 2).sum(axis=1)
     return int(distance.argmin()) + 1
-
-
-@functools.cache
-def _cosines() -> np.ndarray:
-    """Return the lowest rows of the DCT-II matrix, unnormalised: float64 [8, 32]."""
-    frequency, sample = np.arange(HASH_SIDE)[:, None], np.arange(HASH_PX)[None]
-    return np.cos(math.pi * frequency * (2 * sample + 1) / (2 * HASH_PX))

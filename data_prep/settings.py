@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from data_prep.bank_request import BankRequest
 from data_prep.prompts import Prompts, stable_integer
 from rewards import QUESTION_BANKS
 
@@ -28,7 +29,7 @@ class BuildSettings:
             hard with probability ``hard_share``, by id and seed.
         hard_share: See ``bank_policy``.
         image_storage: "embed" the encoded image, or write the absolute "path" of its file.
-        check: "full": every pixel is decoded; "header": no pixel is.
+        check: "full": every pixel is decoded; "header": no pixel is (an audit decodes them later).
         unbiased: GenImage as in ``data_prep.unbiased``.
         n_genimage: Size of the balanced sample of GenImage; None: all of it.
         rows_per_shard: Planned rows of a shard; rows that are dropped leave it smaller.
@@ -92,6 +93,8 @@ class BuildRequest:
         audit: Look for leaks, biases and lacking balance at the end.
         against: Data set folders that the audit looks for leaks in.
         drop_leaks: Leave out rows that leak.
+        questions: What a language model was asked for, if one was.
+        bank_file: The prompts file that came of it.
     """
 
     output_dir: Path
@@ -105,3 +108,5 @@ class BuildRequest:
     audit: bool = True
     against: Sequence[Path] = ()
     drop_leaks: bool = False
+    questions: BankRequest | None = None
+    bank_file: Path | None = None

@@ -17,11 +17,11 @@ from data_prep.audit.findings import (
     Finding,
     balance_findings,
     bias_findings,
-    leak_findings,
     sort_findings,
     unreadable_findings,
 )
 from data_prep.audit.groups import find_groups
+from data_prep.audit.leak_findings import leak_findings
 from data_prep.audit.leaks import (
     CONTRADICTING,
     EXACT,

@@ -3,9 +3,11 @@
 import argparse
 import os
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
+from data_prep.commands.question_options import bank_request
 from data_prep.prompts import load_prompts
 from data_prep.settings import ROWS_PER_SHARD, BuildRequest, BuildSettings, Source
 from rewards.errors import UserError
@@ -38,7 +40,8 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
         choices=("full", "header"),
         default="full",
         help="full: decode every image, leave out broken ones, hash pixels; header: read headers "
-        "alone (truncated files pass, and audits find no duplicates)",
+        "alone, truncated files pass (an audit decodes them afterwards to find duplicates, and "
+        "lists the broken ones, which stay; --no-audit decodes none)",
     )
     parser.add_argument(
         "--rows_per_shard", type=_positive, default=ROWS_PER_SHARD, help="rows in a Parquet file"
@@ -89,22 +92,29 @@ def run_build(
         UserError: No source is given, or see ``build`` and ``publish``.
     """
     # Here and not above: `--help` need not wait for `datasets`, nor does every worker's start.
-    from data_prep.build import build
-    from data_prep.publish import check_publishing, publish
+    from data_prep.build import build, check_output
+    from data_prep.build_questions import bank_file_for, questions_folder
 
     if getattr(args, "drop_leaks", False) and not (args.audit and args.against):
         raise UserError("--drop_leaks needs --against DIR, and the audit.")
     if not sources:
         raise UserError("no data set is given; `--help` lists the options that name one.")
     if args.push_to_hub:
+        from data_prep.publish import check_publishing
+
         check_publishing(args.push_to_hub, args.image_storage)
+    output_dir = args.output_dir.absolute()
+    questions, prompts_file = bank_request(args), args.prompts_file
+    if questions is not None:
+        check_output(output_dir, args.overwrite)
+        prompts_file = bank_file_for(output_dir, questions, overwrite=args.overwrite)
     request = BuildRequest(
-        output_dir=args.output_dir.absolute(),
+        output_dir=output_dir,
         sources=sources,
         settings=BuildSettings(
             split=split,
             seed=args.seed,
-            prompts=load_prompts(args.prompts_file),
+            prompts=load_prompts(prompts_file),
             image_storage=args.image_storage,
             check=args.check,
             rows_per_shard=args.rows_per_shard,
@@ -118,9 +128,14 @@ def run_build(
         audit=args.audit,
         against=[path.absolute() for path in getattr(args, "against", [])],
         drop_leaks=getattr(args, "drop_leaks", False),
+        questions=questions,
+        bank_file=prompts_file if questions else None,
     )
     folder = build(request)
+    shutil.rmtree(questions_folder(output_dir), ignore_errors=True)  # the set has it now
     if args.push_to_hub:
+        from data_prep.publish import publish
+
         print(f"uploaded to {publish(folder, args.push_to_hub)}", flush=True)
 
 

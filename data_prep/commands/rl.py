@@ -10,6 +10,7 @@ from data_prep.commands.options import (
     run_build,
     sources_of,
 )
+from data_prep.commands.question_options import add_question_options
 from rewards.errors import UserError
 
 DESCRIPTION = """
@@ -27,6 +28,7 @@ def add_command(commands: Commands) -> None:
     )
     add_build_options(parser)
     add_audit_options(parser)
+    add_question_options(parser)
     parser.set_defaults(run=run)
 
 

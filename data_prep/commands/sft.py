@@ -11,6 +11,7 @@ from data_prep.commands.options import (
     run_build,
     sources_of,
 )
+from data_prep.commands.question_options import add_question_options
 from rewards.errors import UserError
 
 DESCRIPTION = """
@@ -34,6 +35,7 @@ def add_command(commands: Commands) -> None:
     add_flag(parser, "unbiased", "GenImage with the same JPEG quality and sizes for both labels")
     add_build_options(parser)
     add_audit_options(parser)
+    add_question_options(parser)
     parser.set_defaults(run=run)
 
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 from data_prep.audit.fingerprints import MIN_CORRELATION, correlations, fingerprint
 from data_prep.audit.near import near_pairs
 from data_prep.embedded import decode, read_images
-from data_prep.image_check import perceptual_hash
+from data_prep.image_hashes import perceptual_hash
 from tests.data_prep.audit_sets import picture
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep import image_check
+from data_prep import image_hashes
 from data_prep.image_check import BadImage, check_image, decode_rgb, nearest_quality
 from tests.data_prep.trees import encoded, pixels
 
@@ -200,24 +200,24 @@ def test_pixel_hash_is_of_pixels_and_size_whatever_the_format():
     changed.putpixel((89, 59), (1, 2, 3))
     assert check_image(encoded(changed, "PNG")).measurements.pixel_hash not in same
     wide, tall = (Image.new("RGB", size, "red") for size in ((20, 10), (10, 20)))
-    assert image_check.pixel_hash(wide) != image_check.pixel_hash(tall)
+    assert image_hashes.pixel_hash(wide) != image_hashes.pixel_hash(tall)
 
 
 def test_pixel_hash_in_strips_is_that_of_the_whole(monkeypatch):
-    whole = image_check.pixel_hash(PHOTO)
-    monkeypatch.setattr(image_check, "STRIP_PIXELS", 90 * 7)
-    assert image_check.pixel_hash(PHOTO) == whole
+    whole = image_hashes.pixel_hash(PHOTO)
+    monkeypatch.setattr(image_hashes, "STRIP_PIXELS", 90 * 7)
+    assert image_hashes.pixel_hash(PHOTO) == whole
 
 
 def test_perceptual_hash_is_near_the_usual_one_and_survives_recompression():
     for seed in range(10):
         image = pixels(seed, 300, 200)
-        own = image_check.perceptual_hash(image)
+        own = image_hashes.perceptual_hash(image)
         usual = int(str(imagehash.phash(image)), 16)
-        again = image_check.perceptual_hash(opened(encoded(image, quality=60)))
-        small = image_check.perceptual_hash(image.resize((150, 100)))
+        again = image_hashes.perceptual_hash(opened(encoded(image, quality=60)))
+        small = image_hashes.perceptual_hash(image.resize((150, 100)))
         assert (own ^ usual).bit_count() <= 6
         assert (own ^ again).bit_count() <= 6
         assert (own ^ small).bit_count() <= 8
-        other = image_check.perceptual_hash(pixels(seed + 100, 300, 200))
+        other = image_hashes.perceptual_hash(pixels(seed + 100, 300, 200))
         assert (own ^ other).bit_count() > 8

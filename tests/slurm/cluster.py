@@ -20,7 +20,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "srun", "scontrol", "unshare", "ip")
+PROGRAMS = (
+    "slurmctld",
+    "slurmd",
+    "munged",
+    "sbatch",
+    "srun",
+    "scontrol",
+    "unshare",
+    "setpriv",
+    "ip",
+)
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE")
 POLL_S = 0.1
 
@@ -181,7 +191,8 @@ class Cluster:
         namespaces = ["--mount", "--uts", "--net", "--pid", "--fork", "--mount-proc"]
         init = ["bash", "-c", INIT, "_", str(self.folder), str(self.n_nodes)]
         self._outer = subprocess.Popen(
-            ["unshare", *namespaces, "--kill-child", *init],
+            # pdeathsig: it ends with the test run, however that ends.
+            ["setpriv", "--pdeathsig", "KILL", "unshare", *namespaces, "--kill-child", *init],
             stdin=subprocess.DEVNULL,
             stdout=(self.folder / "log" / "init.out").open("wb"),
             stderr=subprocess.STDOUT,

@@ -150,6 +150,7 @@ def _open(data: bytes) -> Image.Image:
         raise BadImage(EMPTY)
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image.decodermaxblock = len(data)  # all in one piece: it is in memory anyway
     except Image.DecompressionBombError as error:
         raise BadImage(BOMB) from error
     except UnidentifiedImageError as error:

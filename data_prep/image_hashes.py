@@ -30,10 +30,10 @@ def perceptual_hash(image: Image.Image) -> int:
     """Return the 64 bits of the usual DCT hash, first bit highest.
 
     The 8 x 8 lowest frequencies of the grey image at 32 x 32, each compared with their median: what
-    ``imagehash.phash`` computes, except that the image is first reduced by a whole factor and then
-    resampled, which is ten times as fast and moves a bit or two.
+    ``imagehash.phash`` computes, except that the RGB image is first reduced by a whole factor, then
+    resampled, then made grey, which is ten times as fast and moves a bit or two.
     """
-    small = image.convert("L").resize((HASH_PX, HASH_PX), Image.Resampling.LANCZOS, reducing_gap=2)
+    small = image.resize((HASH_PX, HASH_PX), Image.Resampling.LANCZOS, reducing_gap=2).convert("L")
     transform = _cosines()
     low = transform @ np.asarray(small, dtype=np.float64) @ transform.T
     middle = np.partition(low, (31, 32), axis=None)[31:33].mean()  # np.median takes thrice as long

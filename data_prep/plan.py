@@ -80,10 +80,9 @@ def make_plan(
     with closing(connection) as database, database:
         database.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _SCHEMA)
         database.execute("PRAGMA cache_size=-65536")  # 64 MiB
-        progress = tqdm(desc="finding images", unit=" images", unit_scale=True)
-        for origin, (_, items) in enumerate(origins):
-            _insert(database, progress, origin, items, settings)
-        progress.close()
+        with tqdm(desc="finding images", unit=" images", unit_scale=True) as progress:
+            for origin, (_, items) in enumerate(origins):
+                _insert(database, progress, origin, items, settings)
         _drop_doubles(database, [name for name, _ in origins])
         if settings.n_genimage is not None:
             _sample_genimage(database, settings.n_genimage, settings.seed)

@@ -9,7 +9,7 @@ from data_prep.bank_request import BankRequest
 from data_prep.prompts import Prompts, stable_integer
 from rewards import QUESTION_BANKS
 
-FORMAT_VERSION = 1  # raised when the same settings give other bytes
+FORMAT_VERSION = 2  # raised when the same settings give other bytes
 ROWS_PER_SHARD = 2000  # about 500 MB of typical images, what the hub recommends for a file
 
 BankPolicy = Literal["by_reasoning", "drawn"]

@@ -113,7 +113,7 @@ def _between_labels(corpus: Corpus, groups: Groups, summary: dict[str, Any]) -> 
         only_near[groups.group[conflict[groups.picture]]] = False
         yield Finding(
             NOTICE,
-            f"{plural(near - exact, 'group')} of near duplicates hold real and fake images",
+            f"{plural(near - exact, 'group')} of near duplicates with real and fake images",
             "Where a fake is made from the very photograph (re-synthesis, editing, a swapped face) "
             "this is so by construction, and a fair task: only what the generator changed tells "
             "them apart. Elsewhere look whether a label is wrong.",
@@ -126,7 +126,7 @@ def _between_collections(summary: dict[str, Any]) -> Iterator[Finding]:
         if entry["origin"] < entry["other"]:
             yield Finding(
                 WARNING,
-                f"{plural(entry[EXACT] + entry[NEAR], 'row')} of {entry['origin']} are also in "
+                f"{plural(entry[EXACT] + entry[NEAR], 'row')} of {entry['origin']} also in "
                 f"{entry['other']}",
                 f"{entry[EXACT]:,} with equal pixels, {entry[NEAR]:,} as near duplicates, of "
                 f"{plural(entry['n_rows'], 'row')}: two collections share material, which then "

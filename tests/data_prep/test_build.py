@@ -399,12 +399,13 @@ def test_nothing_to_build_from_is_an_error(tmp_path):
 
 def test_the_audit_of_a_header_build_finds_duplicates_and_lists_broken_files(tmp_path):
     root = make_genimage(tmp_path / "genimage", n_images=3)
-    first, second, broken = sorted(root.rglob("train/ai/*"))[:3]
+    first, second = sorted(root.rglob("train/ai/*"))[:2]
+    broken = min(root.rglob("train/nature/*"))
     second.write_bytes(first.read_bytes())
     broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2])
     out = tmp_path / "out"
     run(["sft", "--genimage", str(root), "--output_dir", str(out), "--check", "header"])
     found = json.loads((out / "audit" / "audit.json").read_text())
-    assert found["within"][0]["equal_pixels"]["n_surplus_rows"] == 1
+    assert found["leaks"]["within"][0]["exact"]["n_surplus_rows"] == 1
     assert [entry["id"].rsplit("/")[-1] for entry in found["unreadable"]] == [broken.name]
     assert len(rows_of(out)) == len(list(root.rglob("train/*/*")))

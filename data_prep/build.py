@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -31,6 +32,8 @@ from rewards.errors import UserError
 from rewards.files import write_json
 
 FOLDERS = ("set/data", "set/measurements", "parts", "tmp")
+# What SQLite, which holds the plan, calls a disk that is full, fails or may not be written.
+DISK_FAULTS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
 
 
 def build(request: BuildRequest) -> Path:
@@ -103,10 +106,17 @@ def _has_shards(building: Path) -> bool:
 def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except (OSError, sqlite3.OperationalError) as error:
+        # The low byte of SQLite's code says what kind of fault it is.
+        if isinstance(error, OSError):
+            reason = error.strerror or error
+        elif error.sqlite_errorcode & 0xFF in DISK_FAULTS:
+            reason = error
+        else:
+            raise
         raise UserError(
-            f"writing to {folder} failed: {error.strerror or error}. Free some space or mend the "
-            "folder; what is finished is kept, and the same command goes on from it."
+            f"writing to {folder} failed: {reason}. Free some space or mend the folder; what is "
+            "finished is kept, and the same command goes on from it."
         ) from error
 
 

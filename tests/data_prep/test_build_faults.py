@@ -203,6 +203,13 @@ def test_a_disk_that_takes_no_more_is_told_and_leaves_no_broken_shard(tmp_path):
     assert load_dataset(str(out), split="train").num_rows == 36  # type: ignore[union-attr]
 
 
+def test_a_disk_without_room_for_the_plan_is_told_and_left_clean(genimage, tmp_path):
+    with pytest.raises(UserError, match=r"writing to .* failed: disk I/O error.*Free some space"):
+        no_space(lambda: sft(genimage, tmp_path / "out"), 8_000)  # an empty plan is larger
+    assert not (tmp_path / "out").exists()
+    assert not building_of(tmp_path / "out").exists()
+
+
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="needs to mount a disk")
 def test_a_full_disk_keeps_finished_shards_and_goes_on_when_there_is_room(tmp_path):
     root = make_genimage(tmp_path / "gi", n_images=10, size=(300, 300))

@@ -8,7 +8,6 @@ processors, whose resize is idempotent; other models' images are left as they ar
 """
 
 import io
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,6 +31,13 @@ def undecoded(rows: Dataset) -> Dataset:
 def decode(image: Any) -> Image.Image:
     """Return an image, RGB, from what an ``images`` column holds, decoded or not."""
     return DECODED.decode_example(image) if isinstance(image, dict) else image
+
+
+def header_size(stored: dict[str, Any]) -> tuple[int, int]:
+    """Return width and height of a stored image as its file's header has them; reads no pixels."""
+    source = io.BytesIO(stored["bytes"]) if stored["bytes"] else stored["path"]
+    with Image.open(source) as header:
+        return header.size
 
 
 def seen_size(image_processor: Any, width: int, height: int) -> tuple[int, int]:
@@ -74,9 +80,7 @@ def presized(rows: Dataset, image_processor: Any, n_processes: int = 1) -> Datas
 
 
 def _stored_shrunk(stored: dict[str, Any], image_processor: Any) -> dict[str, Any]:
-    data = stored["bytes"] or Path(stored["path"]).read_bytes()
-    with Image.open(io.BytesIO(data)) as header:  # reads no pixels
-        width, height = header.size
+    width, height = header_size(stored)
     seen = seen_size(image_processor, width, height)
     if seen[0] * seen[1] >= width * height:
         return stored

@@ -9,7 +9,6 @@ sizes that the builder measured, or from the files' headers; it depends on seed 
 shuffles the batches.
 """
 
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,11 @@ import torch
 from datasets import Dataset
 from datasets.fingerprint import Hasher
 from numpy.typing import NDArray
-from PIL import Image
 from torch.utils.data import Sampler
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from recipes.checks.row_files import RowFiles
-from recipes.image_sizing import undecoded
+from recipes.image_sizing import header_size, undecoded
 
 Sizes = NDArray[np.int64]
 CHARACTERS_PER_TOKEN = 4  # as in recipes/budget/tokens.py: an estimate will do to sort by
@@ -105,18 +103,13 @@ def row_lengths(
 
 
 def _length(row: dict[str, Any], size: Any, rule: Any, per_count: float) -> int:
-    sizes = [size.tolist()] if size is not None else [_header_size(i) for i in row["images"]]
+    sizes = [size.tolist()] if size is not None else [header_size(i) for i in row["images"]]
     total = 0
     for width, height in sizes:
         count = rule.get_number_of_image_patches(height, width, {"crop_to_patches": True})
         total += round(count * per_count)
     turns = [*row["prompt"], *row.get("completion", [])]
     return total + sum(len(turn["content"]) for turn in turns) // CHARACTERS_PER_TOKEN
-
-
-def _header_size(image: dict[str, Any]) -> tuple[int, int]:
-    with Image.open(io.BytesIO(image["bytes"]) if image["bytes"] else image["path"]) as header:
-        return header.size
 
 
 class GroupsByLength:

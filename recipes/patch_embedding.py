@@ -16,10 +16,9 @@ from recipes.vlm import vision_modules
 
 def use_linear_patch_embedding(model: Any) -> int:
     """Change the patch embeddings of ``model`` in place; return how many there were."""
-    bare = model.get_base_model() if hasattr(model, "get_base_model") else model
     found = [
         module
-        for tower in vision_modules(bare)
+        for tower in vision_modules(model)
         for module in tower.modules()
         if isinstance(module, torch.nn.Conv3d) and module.kernel_size == module.stride
     ]

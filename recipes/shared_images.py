@@ -117,15 +117,11 @@ def _flat(images: Any) -> list[Any]:
 
 def share_vision(model: Any) -> None:
     """Make the vision tower of a Qwen model run once for equal images of a batch."""
-    for tower in vision_modules(_bare(model))[:1]:
+    for tower in vision_modules(model)[:1]:
         if hasattr(tower, "spatial_merge_size"):
             shared = _SharedTower(tower.spatial_merge_size)
             tower.register_forward_pre_hook(shared.before, with_kwargs=True)
             tower.register_forward_hook(shared.after, with_kwargs=True)
-
-
-def _bare(model: Any) -> Any:
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 class _SharedTower:

@@ -107,4 +107,5 @@ def attention_implementation(requested: str | None) -> str | None:
 def vision_modules(model: Any) -> list[Any]:
     """Return what sees: the vision tower and, where it stands beside it, the projector."""
     names = ("visual", "vision_tower", "multi_modal_projector")
-    return [getattr(model.model, name) for name in names if hasattr(model.model, name)]
+    bare = model.get_base_model() if hasattr(model, "get_base_model") else model  # within PEFT's
+    return [getattr(bare.model, name) for name in names if hasattr(bare.model, name)]

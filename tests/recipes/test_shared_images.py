@@ -1,17 +1,19 @@
 """Work on an image shared by the copies of its prompt: the same values, losses and gradients."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
 from recipes.demo import BASE_MODEL
 from recipes.patch_embedding import use_linear_patch_embedding
 from recipes.shared_images import decoded_once, processed_once, share_vision
-from recipes.vlm import load_processor
+from recipes.vlm import load_processor, vision_modules
 
 ORDER = [0, 0, 1, 2, 1, 0]  # copies, not all side by side, as TRL shuffles them
 
@@ -126,3 +128,16 @@ def test_patch_embedding_as_a_product_has_the_loss_and_gradients_of_the_convolut
     weights = [model.model.visual.patch_embed.proj.weight for model in (plain, product)]
     assert torch.allclose(weights[1].grad, weights[0].grad, rtol=1e-3, atol=1e-6)
     assert product.state_dict().keys() == plain.state_dict().keys()
+
+
+def test_adapters_around_a_model_hide_no_vision_tower(processor, images):
+    adapted: Any = get_peft_model(load_model(), LoraConfig(target_modules=["q_proj"]))
+    tower = adapted.get_base_model().model.visual
+    assert vision_modules(adapted) == [tower]
+    share_vision(adapted)
+    seen = []
+    tower.patch_embed.register_forward_hook(lambda module, args, out: seen.append(len(out)))
+    with torch.no_grad():
+        adapted(**batch_of(processor, images))
+    assert seen == [64 + 64 + 40]
+    assert use_linear_patch_embedding(adapted) == 1

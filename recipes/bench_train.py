@@ -1,6 +1,6 @@
 """How fast the training recipes are, beside TRL's example scripts: ``make bench-train``.
 
-    make bench-train                                 about 20 minutes on 2 cores, after `make demo`
+    make bench-train                                 some 11 minutes on 2 cores, after `make sft`
     make bench-train ARGS="--stages sft"             one stage
     make bench-train ARGS="--gpu true --model_name_or_path Qwen/Qwen2.5-VL-3B-Instruct"
 
@@ -41,12 +41,16 @@ def ways_of(args: BenchArguments) -> list[str]:
     """Return "stage: name" of everything that is to run, in this order.
 
     Raises:
-        UserError: A stage is unknown.
+        UserError: A stage is unknown, or a way that none of the stages has.
     """
     ways = {"sft": SFT_WAYS, "grpo": {**GRPO_WAYS, **(GPU_WAYS if args.gpu else {})}}
     unknown = [stage for stage in args.stages if stage not in ways]
     if unknown:
         raise UserError(f"stages {unknown} are unknown; expected some of {sorted(ways)}.")
+    names = {name for stage in args.stages for name in ways[stage]}
+    strange = [name for name in args.ways or () if name not in names]
+    if strange:
+        raise UserError(f"ways {strange} are unknown; expected some of {sorted(names)}.")
     return [
         f"{stage}: {name}"
         for stage in args.stages

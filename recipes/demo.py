@@ -1,8 +1,8 @@
 """The whole pipeline on the embedded image set: data, SFT, filter, GRPO, evaluations, table.
 
-    make demo                                       about 20 minutes on 2 cores, no GPU
+    make demo                                       some 13 minutes on 2 cores, no GPU
     make demo ARGS="--seed 1"                       another seed, in runs/demo-seed1
-    make demo CONFIG=smoke                          a few steps of each stage, about 4 minutes
+    make demo CONFIG=smoke                          a few steps of each stage, some 3 minutes
 
 Each stage is the command line that a user types. Stages that are complete and whose command,
 configuration and inputs are unchanged are passed over; one that was cut off goes on.

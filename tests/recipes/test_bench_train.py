@@ -86,7 +86,7 @@ def test_sleep_mode_is_for_gpus_and_stages_are_known():
     assert with_gpu[-1] == "grpo: ours + sleep mode"
     with pytest.raises(UserError, match="stages \\['rl'\\] are unknown"):
         ways_of(arguments(stages=["rl"]))
-    with pytest.raises(UserError, match="ways \\['no such way'\\] are unknown; .*'stock'"):
+    with pytest.raises(UserError, match=r"ways \['no such way'\] are unknown; .*'stock'"):
         ways_of(arguments(ways=["stock", "no such way"]))
 
 

@@ -9,8 +9,7 @@ from data_prep.bank_request import BankRequest
 from data_prep.prompts import Prompts, stable_integer
 from rewards import QUESTION_BANKS
 
-FORMAT_VERSION = 2  # raised when the same settings give other bytes
-ROWS_PER_SHARD = 2000  # about 500 MB of typical images, what the hub recommends for a file
+FORMAT_VERSION = 3  # raised when the same settings give other bytes
 
 BankPolicy = Literal["by_reasoning", "drawn"]
 ImageStorage = Literal["embed", "path"]
@@ -32,7 +31,8 @@ class BuildSettings:
         check: "full": every pixel is decoded; "header": no pixel is (an audit decodes them later).
         unbiased: GenImage as in ``data_prep.unbiased``.
         n_genimage: Size of the balanced sample of GenImage; None: all of it.
-        rows_per_shard: Planned rows of a shard; rows that are dropped leave it smaller.
+        rows_per_shard: Planned rows of a shard; rows that are dropped leave it smaller. None: see
+            ``data_prep.shards.default_rows_per_shard``.
     """
 
     split: str
@@ -44,7 +44,7 @@ class BuildSettings:
     check: Check = "full"
     unbiased: bool = False
     n_genimage: int | None = None
-    rows_per_shard: int = ROWS_PER_SHARD
+    rows_per_shard: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON holds them."""

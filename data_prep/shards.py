@@ -22,6 +22,7 @@ import xxhash
 
 from data_prep.card import COUNTED_COLUMNS
 from data_prep.image_check import BadImage, CheckedImage, check_image
+from data_prep.image_hashes import HASH_VERSION
 from data_prep.image_reader import ImageReader
 from data_prep.items import Dropped, Item
 from data_prep.plan import read_planned
@@ -33,8 +34,13 @@ from rewards.files import write_text
 ROW_GROUP_ROWS = 100  # the hub's viewer reads a row group at once
 ROW_GROUP_BYTES = 64 * 2**20
 
+MAX_SHARD_ROWS = 2000  # about 500 MB of typical images, what the hub recommends for a file
+MIN_SHARD_ROWS = 500  # a process of its own starts in the time of fewer
+N_SHARDS = 64  # wanted of a set that is large enough: shards are what the cores share
+
 COUNT_EVERY = 16  # rows between two reports of progress
 
+HASH_METADATA = {b"hash_version": str(HASH_VERSION).encode()}
 MEASUREMENT_SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -48,7 +54,8 @@ MEASUREMENT_SCHEMA = pa.schema(
         ("pixel_hash", pa.binary(16)),
         ("perceptual_hash", pa.uint64()),
         ("reasoning_words", pa.int32()),
-    ]
+    ],
+    metadata=HASH_METADATA,
 )
 
 
@@ -74,8 +81,14 @@ class Row(NamedTuple):
     changes: tuple[str, ...]
 
 
-def plan_shards(split: str, n_rows: int, rows_per_shard: int) -> list[Shard]:
+def default_rows_per_shard(n_rows: int) -> int:
+    """Return the rows of a shard in a plan of ``n_rows``, whatever the number of processes."""
+    return min(MAX_SHARD_ROWS, max(MIN_SHARD_ROWS, -(-n_rows // N_SHARDS)))
+
+
+def plan_shards(split: str, n_rows: int, rows_per_shard: int | None = None) -> list[Shard]:
     """Return the shards of a plan with ``n_rows`` rows."""
+    rows_per_shard = rows_per_shard or default_rows_per_shard(n_rows)
     n_shards = -(-n_rows // rows_per_shard)
     return [
         Shard(

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from data_prep.audit.folder import DatasetFolder, Shard, class_names, encoded_image, iter_rows
 from data_prep.audit.streaming import row_groups, run_pool
 from data_prep.image_check import BadImage, check_image
-from data_prep.shards import MEASUREMENT_SCHEMA
+from data_prep.shards import HASH_METADATA, MEASUREMENT_SCHEMA
 from rewards.answer_format import parse_answer
 from rewards.errors import UserError
 from rewards.labels import LABELS
@@ -120,13 +120,15 @@ def _kept_path(folder: DatasetFolder, shard: Shard) -> Path:
 
 
 def _read_kept(folder: DatasetFolder, shard: Shard) -> pa.Table | None:
-    """Return the kept table, unless it is missing, of other data, or without hashes."""
+    """Return the kept table, unless it is missing, of other data, or without today's hashes."""
     path = _kept_path(folder, shard)
     if not path.is_file():
         return None
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError):
+        return None
+    if not HASH_METADATA.items() <= (table.schema.metadata or {}).items():
         return None
     if "unreadable" not in table.column_names:
         table = table.append_column("unreadable", pa.nulls(len(table), pa.string()))
@@ -166,7 +168,7 @@ def _content_of(shard: Shard) -> bytes:
 def _keep(folder: DatasetFolder, shard: Shard, table: pa.Table) -> None:
     path = _kept_path(folder, shard)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    table = table.replace_schema_metadata({CONTENT_KEY: _content_of(shard)})
+    table = table.replace_schema_metadata({CONTENT_KEY: _content_of(shard), **HASH_METADATA})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, temporary, compression="zstd")

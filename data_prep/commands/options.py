@@ -9,7 +9,7 @@ from typing import Any
 
 from data_prep.commands.question_options import bank_request
 from data_prep.prompts import load_prompts
-from data_prep.settings import ROWS_PER_SHARD, BuildRequest, BuildSettings, Source
+from data_prep.settings import BuildRequest, BuildSettings, Source
 from rewards.errors import UserError
 
 Commands = Any  # what argparse.ArgumentParser.add_subparsers returns; its class is private
@@ -44,7 +44,9 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
         "lists the broken ones, which stay; --no-audit decodes none)",
     )
     parser.add_argument(
-        "--rows_per_shard", type=_positive, default=ROWS_PER_SHARD, help="rows in a Parquet file"
+        "--rows_per_shard",
+        type=_positive,
+        help="rows in a Parquet file (default: 2000; down to 500 in sets below 128,000 rows)",
     )
     add_flag(parser, "overwrite", "replace what --output_dir holds, finished or not")
     add_flag(parser, "audit", "look for leaks and biases at the end (default: yes)", default=True)

@@ -19,6 +19,7 @@ from data_prep.audit.image_tokens import CHANGES, image_tokens
 from data_prep.audit.limits import TokenLimits
 from data_prep.audit.measurements import load_measurements
 from data_prep.audit.run import AuditOptions, audit_build, leaking_ids
+from data_prep.shards import HASH_METADATA
 from rewards.errors import UserError
 from tests.data_prep.audit_sets import (
     Entry,
@@ -258,9 +259,24 @@ def test_the_builds_own_measurements_are_taken(tmp_path, monkeypatch):
     folder = write_set(tmp_path / "set", {"train": alike_jpegs(3)})
     first = load_measurements(open_folder(folder), 1)
     path = folder / "measurements" / "train-00000-of-00001.parquet"
-    pq.write_table(pq.read_table(path).drop(["unreadable"]).replace_schema_metadata(), path)
+    own = pq.read_table(path).drop(["unreadable"])
+    pq.write_table(own.replace_schema_metadata(HASH_METADATA), path)
     monkeypatch.setattr("data_prep.audit.measurements._measure", lambda task: 1 / 0)
     assert load_measurements(open_folder(folder), 1).equals(first)
+
+
+def test_measurements_with_an_earlier_versions_hashes_are_made_anew(tmp_path):
+    folder = write_set(tmp_path / "set", {"train": alike_jpegs(3)})
+    first = load_measurements(open_folder(folder), 1)
+    path = folder / "measurements" / "train-00000-of-00001.parquet"
+    kept = pq.read_table(path)
+    other = pa.array([1] * len(kept), pa.uint64())
+    old = kept.set_column(kept.schema.get_field_index("perceptual_hash"), "perceptual_hash", other)
+    pq.write_table(
+        old.replace_schema_metadata({**kept.schema.metadata, b"hash_version": b"1"}), path
+    )
+    assert load_measurements(open_folder(folder), 1).equals(first)
+    assert pq.read_table(path).equals(kept)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,12 @@ from PIL import Image, ImageFilter
 from data_prep.audit.fingerprints import MIN_CORRELATION, correlations, fingerprint
 from data_prep.audit.near import near_pairs
 from data_prep.embedded import decode, read_images
-from data_prep.image_hashes import perceptual_hash
+from data_prep.image_hashes import perceptual_hash as hash_of_pixels
 from tests.data_prep.audit_sets import picture
+
+
+def perceptual_hash(image: Image.Image) -> int:
+    return hash_of_pixels(np.asarray(image))
 
 
 def hashes_with_planted_neighbours(n: int, distance: int, seed: int = 0) -> np.ndarray:

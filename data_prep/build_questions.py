@@ -15,7 +15,7 @@ from typing import Any
 
 from data_prep.bank_request import BANK_FILE, BankRequest
 from data_prep.question_writer import QuestionRequest, write_questions
-from data_prep.workers import end_with_parent
+from data_prep.shard_process import end_with_parent
 from rewards.errors import UserError
 from rewards.files import write_json
 

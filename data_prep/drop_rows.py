@@ -11,7 +11,8 @@ import xxhash
 
 from data_prep.card import COUNTED_COLUMNS
 from data_prep.items import Dropped
-from data_prep.plan import Plan, read_planned
+from data_prep.plan import Plan
+from data_prep.plan_rows import read_planned
 from data_prep.shards import (
     Shard,
     data_file,

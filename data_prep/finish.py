@@ -18,7 +18,8 @@ from data_prep.card import (
     render_card,
     update_manifest,
 )
-from data_prep.plan import Plan, read_dropped
+from data_prep.plan import Plan
+from data_prep.plan_rows import read_dropped
 from data_prep.settings import BuildRequest
 from data_prep.shards import Shard, data_file, part_file
 from data_prep.sources.licences import licence_of

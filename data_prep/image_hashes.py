@@ -62,7 +62,9 @@ def _block_sums(pixels: np.ndarray, length: int) -> np.ndarray:
     dtype = np.uint16 if pixels.dtype == np.uint8 and length <= 257 else np.uint32
     sums = np.empty((n_whole + bool(n_left), n_columns), dtype)
     whole = pixels[: n_whole * length].reshape(n_whole, length, n_columns)
-    np.add.reduce(whole, axis=1, dtype=dtype, out=sums[:n_whole])
+    sums[:n_whole] = whole[:, 0]
+    for row in range(1, length):  # a fifth faster than `np.add.reduce`, which copies to cast
+        sums[:n_whole] += whole[:, row]
     if n_left:
         np.add.reduce(pixels[n_whole * length :], axis=0, dtype=dtype, out=sums[n_whole])
     return sums

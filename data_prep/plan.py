@@ -9,15 +9,15 @@ import hashlib
 import itertools
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
 
 from tqdm import tqdm
 
 from data_prep.items import Dropped, Item
+from data_prep.plan_rows import COLUMNS, open_plan, plan_uri
 from data_prep.prompts import stable_integer
 from data_prep.sampling import draw_balanced
 from data_prep.settings import BuildSettings
@@ -42,7 +42,6 @@ CREATE TABLE planned (
     category TEXT, reasoning TEXT, row INTEGER, "column" TEXT
 );
 """
-_COLUMNS = 'id, path, label, source, generator, category, reasoning, row, "column"'
 
 
 class Plan(NamedTuple):
@@ -76,7 +75,7 @@ def make_plan(
     """
     path.unlink(missing_ok=True)
     # No journal: a plan that is cut off is made again. No locks: shared disks often have none.
-    connection = sqlite3.connect(_uri(path, "mode=rwc&nolock=1"), uri=True)
+    connection = sqlite3.connect(plan_uri(path, "mode=rwc&nolock=1"), uri=True)
     with closing(connection) as database, database:
         database.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _SCHEMA)
         database.execute("PRAGMA cache_size=-65536")  # 64 MiB
@@ -96,29 +95,6 @@ def make_plan(
             f"were left out{_most_common(path)}."
         )
     return Plan(path, plan_hash, n_rows, n_dropped)
-
-
-def read_planned(path: Path, start: int, stop: int) -> Iterator[Item]:
-    """Yield the rows from position ``start`` up to ``stop``."""
-    with closing(_read_only(path)) as database:
-        query = f"SELECT {_COLUMNS} FROM planned WHERE position >= ? AND position < ?"
-        for row in database.execute(f"{query} ORDER BY position", (start, stop)):
-            yield Item(row[0], Path(row[1]), *row[2:])
-
-
-def read_dropped(path: Path) -> Iterator[Dropped]:
-    """Yield what is left out before any image is read, sorted."""
-    with closing(_read_only(path)) as database:
-        for row in database.execute("SELECT * FROM dropped ORDER BY id, path, reason"):
-            yield Dropped(*row)
-
-
-def _uri(path: Path, options: str) -> str:
-    return f"file:{quote(str(path.resolve()))}?{options}"
-
-
-def _read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(_uri(path, "mode=ro&immutable=1"), uri=True)
 
 
 def _insert(
@@ -223,7 +199,7 @@ def _sample_genimage(database: sqlite3.Connection, n_samples: int, seed: int) ->
 
 def _order(database: sqlite3.Connection) -> None:
     database.execute(
-        f"INSERT INTO planned SELECT ROW_NUMBER() OVER (ORDER BY key, row, id) - 1, {_COLUMNS} "
+        f"INSERT INTO planned SELECT ROW_NUMBER() OVER (ORDER BY key, row, id) - 1, {COLUMNS} "
         "FROM found ORDER BY key, row, id"
     )
     database.execute("DROP TABLE found")
@@ -232,7 +208,7 @@ def _order(database: sqlite3.Connection) -> None:
 def _hash(database: sqlite3.Connection, settings: BuildSettings) -> str:
     digest = hashlib.sha256(json.dumps(settings.to_dict(), sort_keys=True).encode())
     for query in (
-        f"SELECT {_COLUMNS} FROM planned ORDER BY position",
+        f"SELECT {COLUMNS} FROM planned ORDER BY position",
         "SELECT * FROM dropped ORDER BY id, path, reason",
     ):
         for row in database.execute(query):
@@ -242,7 +218,7 @@ def _hash(database: sqlite3.Connection, settings: BuildSettings) -> str:
 
 
 def _most_common(path: Path) -> str:
-    with closing(_read_only(path)) as database:
+    with closing(open_plan(path)) as database:
         counts = database.execute(
             "SELECT reason, COUNT(*) AS n FROM dropped GROUP BY reason ORDER BY n DESC LIMIT 3"
         ).fetchall()

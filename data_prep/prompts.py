@@ -8,8 +8,6 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from rewards import ALL_BANKS, NEUTRAL_BANK, QUESTION_BANKS
 from rewards.errors import UserError
 
@@ -72,6 +70,8 @@ def load_prompts(path: str | Path | None = None) -> Prompts:
         UserError: The file is missing, is not YAML, or lacks a key, or a bank is empty or has a
             question twice.
     """
+    import yaml  # the processes of a build hold a finished Prompts and need no parser
+
     path = Path(path) if path is not None else DEFAULT_PROMPTS_FILE
     if not path.is_file():
         raise UserError(f"prompts file {path} does not exist; copy {DEFAULT_PROMPTS_FILE.name}.")

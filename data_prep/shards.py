@@ -25,7 +25,7 @@ from data_prep.image_check import BadImage, CheckedImage, check_image
 from data_prep.image_hashes import HASH_VERSION
 from data_prep.image_reader import ImageReader
 from data_prep.items import Dropped, Item
-from data_prep.plan import read_planned
+from data_prep.plan_rows import read_planned
 from data_prep.row import ROW_SCHEMA, make_row
 from data_prep.settings import BuildSettings, bank_of
 from data_prep.unbiased import unbiased_png

@@ -1,33 +1,23 @@
 """Write the missing shards of a building folder with all cores, in any order."""
 
 import multiprocessing
-import os
-import signal
-import sys
-import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from importlib.abc import MetaPathFinder
 from multiprocessing import forkserver
-from multiprocessing.connection import wait as wait_for
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-from PIL import Image
 from tqdm import tqdm
 
+from data_prep import shard_process
 from data_prep.settings import BuildSettings
 from data_prep.shards import Shard, data_file, write_shard
 from rewards.errors import UserError
 
 POLL_S = 0.2
-# Blocks of pixels (16 MiB at most) that Pillow keeps for the next image: fresh memory for each one
-# costs a tenth of the decoding.
-N_PIXEL_BLOCKS = 4
 N_ROWS_ALONE = 500  # fewer are done before processes would have started
 
 
@@ -37,7 +27,7 @@ def start_server() -> ForkServerContext:
     A server of its own: forking this process could copy a lock that a thread of it holds.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([shard_process.__name__])
     forkserver.ensure_running()
     return context
 
@@ -81,9 +71,9 @@ def _run_pool(missing: Sequence[Shard], work: Any, num_proc: int, progress: tqdm
     context = start_server()
     counter = context.Value("q", 0)
     with ProcessPoolExecutor(
-        num_proc, mp_context=context, initializer=_start, initargs=(work, counter)
+        num_proc, mp_context=context, initializer=shard_process.start, initargs=(work, counter)
     ) as pool:
-        pending: set[Future[None]] = {pool.submit(_write, shard) for shard in missing}
+        pending: set[Future[None]] = {pool.submit(shard_process.write, shard) for shard in missing}
         shown = 0
         try:
             while pending:
@@ -97,48 +87,3 @@ def _run_pool(missing: Sequence[Shard], work: Any, num_proc: int, progress: tqdm
             for process in multiprocessing.active_children():
                 process.terminate()  # a shard that is not finished is nothing
             raise
-
-
-class _WithoutPandas(MetaPathFinder):
-    """Finds no pandas: Arrow would take a quarter of a second to ask it whether a list is its."""
-
-    def find_spec(self, fullname: str, *_: object) -> None:
-        if fullname == "pandas":
-            raise ModuleNotFoundError(fullname)
-
-
-_work: Any = None
-_counter: Any = None
-
-
-def _start(work: Any, counter: Any) -> None:
-    """Prepare a process: one thread each, and an end when the parent is killed."""
-    global _work, _counter
-    _work, _counter = work, counter
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told, and ends the pool
-    sys.meta_path.insert(0, _WithoutPandas())
-    pa.set_cpu_count(1)
-    pa.set_io_thread_count(1)
-    Image.core.set_blocks_max(N_PIXEL_BLOCKS)
-    end_with_parent()
-
-
-def end_with_parent() -> None:
-    """End this process when its parent has ended, however that was."""
-    threading.Thread(target=_wait_for_parent, daemon=True).start()
-
-
-def _wait_for_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait_for([parent.sentinel])
-        os._exit(1)
-
-
-def _write(shard: Shard) -> None:
-    _work(shard, count=_count)
-
-
-def _count(n_rows: int) -> None:
-    with _counter.get_lock():
-        _counter.value += n_rows

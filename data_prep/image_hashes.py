@@ -9,7 +9,7 @@ import xxhash
 # Raised when an image gets another hash: kept measurements of an earlier version are made anew.
 HASH_VERSION = 2
 HASH_SIDE = 8  # the 8 x 8 lowest frequencies make 64 bits
-MIN_BLOCKS = 48  # a side: a dozen to the period of the highest of them
+MIN_BLOCKS = 64  # a side: sixteen to the period of the highest of them
 LUMA = np.array((0.299, 0.587, 0.114))  # ITU-R BT.601
 # Grey levels, of each frequency's mean product with the image: finer is what rounding leaves.
 STEP = 1e-6

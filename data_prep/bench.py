@@ -1,4 +1,4 @@
-"""How fast data sets are built: ``make bench-data`` (about ten minutes on 2 cores).
+"""How fast data sets are built: ``make bench-data`` (some five minutes on 2 cores).
 
     python -m data_prep.bench speed     ours, what a user would do otherwise, and a plain copy
     python -m data_prep.bench growth    time and memory from 1,000 to 100,000 rows

@@ -61,8 +61,9 @@ def build(request: BuildRequest) -> Path:
             )
         settings = request.settings
         shards = plan_shards(settings.split, plan.n_rows, settings.rows_per_shard)
+        unit = "shard" if len(shards) == 1 else "shards"
         print(
-            f"{plan.n_rows:,} rows in {len(shards)} shards, {request.num_proc} processes, check "
+            f"{plan.n_rows:,} rows in {len(shards)} {unit}, {request.num_proc} processes, check "
             f"{settings.check}, images as {settings.image_storage} -> {output_dir}",
             flush=True,
         )

@@ -107,6 +107,8 @@ def check_image(data: bytes, *, decode: bool = True) -> CheckedImage:
         raise BadImage(CORRUPT)
     changes = _changes(image)
     if changes:
+        if decode:
+            _jpeg_pixels(data, image)  # what is written anew has no holes to be seen
         data = encode(_upright_rgb(image), like=image)
         image = _open(data)
     quality = nearest_quality(image)
@@ -191,12 +193,9 @@ def _reaches_its_end(data: bytes, image: Image.Image) -> bool:
 
 def _decoded(data: bytes, image: Image.Image) -> np.ndarray:
     """Decode all pixels: uint8 [height, width, 3]."""
-    if _format(image) == "JPEG" and image.mode in ("RGB", "L"):
-        try:
-            return simplejpeg.decode_jpeg(data, "RGB", strict=True)
-        except ValueError as error:
-            if DAMAGED.search(str(error)):
-                raise BadImage(CORRUPT) from error
+    pixels = _jpeg_pixels(data, image)
+    if pixels is not None:
+        return pixels
     try:
         image.load()
         return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
@@ -204,6 +203,18 @@ def _decoded(data: bytes, image: Image.Image) -> np.ndarray:
         raise BadImage(BOMB) from error
     except Exception as error:
         raise BadImage(CORRUPT) from error
+
+
+def _jpeg_pixels(data: bytes, image: Image.Image) -> np.ndarray | None:
+    """Decode a JPEG that is whole: uint8 [height, width, 3]. None where Pillow must decide."""
+    if _format(image) != "JPEG" or image.mode not in ("RGB", "L"):
+        return None
+    try:
+        return simplejpeg.decode_jpeg(data, "RGB", strict=True)
+    except ValueError as error:
+        if DAMAGED.search(str(error)):
+            raise BadImage(CORRUPT) from error
+        return None
 
 
 def _format(image: Image.Image) -> str:

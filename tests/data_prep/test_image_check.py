@@ -151,6 +151,15 @@ def test_a_jpeg_that_is_overwritten_in_its_midst_is_corrupt(options):
             check_image(hole)
 
 
+def test_a_hole_in_a_file_that_is_written_anew_is_seen():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(pixels(1, 300, 200), quality=85, exif=exif)
+    assert check_image(data).changes == ("turned upright",)
+    with pytest.raises(BadImage, match="corrupt"):
+        check_image(data[:5000] + bytes(1000) + data[6000:])
+
+
 def test_padding_before_a_marker_is_no_damage():
     data = FINE["jpeg"]
     padded = data[:-2] + bytes(10) + data[-2:]
